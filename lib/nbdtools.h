@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libnbdtools: the NBD protocol from both sides, devices to serve, and their attachment to Linux.
+ *
+ * Clauses in parentheses are sections of the NBD specification (doc/proto.md and doc/uri.md of
+ * github.com/NetworkBlockDevice/nbd).
+ *
+ * Every function that can fail returns 0 or a negative errno and, where it takes a
+ * struct nbdt_error, fills it with a sentence for a person. That argument may be NULL.
+ * The library never prints, never exits, handles no signals and keeps no global state.
+ * Different threads may use different objects; where one object may be shared, it says so.
+ */
+#ifndef NBDTOOLS_H
+#define NBDTOOLS_H
+
+#include <nbdtools-kernel.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Limits of the protocol ("Values", "String encoding") */
+
+#define NBDT_DEFAULT_PORT "10809"
+#define NBDT_MAX_STRING 4096u                /* bytes in an export name or description */
+#define NBDT_MAX_PAYLOAD (32u * 1024 * 1024) /* bytes in a READ or WRITE without negotiation */
+
+/* URIs (doc/uri.md) */
+
+enum nbdt_transport_kind {
+	NBDT_TRANSPORT_TCP,
+	NBDT_TRANSPORT_UNIX,
+	NBDT_TRANSPORT_VSOCK,
+};
+
+struct nbdt_uri {
+	enum nbdt_transport_kind transport;
+	bool tls;                /* nbds: TLS is required */
+	char *host;              /* TCP: name or address, without brackets; vsock: the CID */
+	char *port;              /* TCP, vsock: decimal, NBDT_DEFAULT_PORT if the URI has none */
+	char *socket;            /* Unix: path */
+	char *export_name;       /* "" for the default export */
+	char *user;              /* TLS-PSK user name, or NULL */
+	char *tls_certificates;  /* folder, or NULL */
+	char *tls_psk_file;      /* path, or NULL */
+	char *tls_hostname;      /* or NULL */
+	char *tls_type;          /* or NULL */
+	bool tls_verify_peer;    /* true unless the URI says otherwise */
+};
+
+/*
+ * Reads a URI. An unknown scheme or parameter, a broken escape, a NUL, an export name over 4096 bytes
+ * is -EINVAL. *URI is for nbdt_uri_free().
+ */
+int nbdt_uri_parse(const char *text, struct nbdt_uri **uri, struct nbdt_error *err);
+
+/* Builds what the URI forms of TCP and Unix sockets would give. PORT NULL: the default port. */
+int nbdt_uri_tcp(const char *host, const char *port, const char *export_name,
+	struct nbdt_uri **uri, struct nbdt_error *err);
+int nbdt_uri_unix(const char *socket, const char *export_name, struct nbdt_uri **uri,
+	struct nbdt_error *err);
+
+/* The URI as text, escaped, for free(). Without user and TLS parameters: fit to be shown. NULL: no memory. */
+char *nbdt_uri_format(const struct nbdt_uri *uri);
+void nbdt_uri_free(struct nbdt_uri *uri);
+
+/*
+ * "10M", "1GiB", "4096", "1KB" to bytes: K, M, G, T, P, E and KiB … count 1024, KB … 1000.
+ * -EINVAL not a size; -ERANGE over 2^63 - 1.
+ */
+int nbdt_parse_size(const char *text, uint64_t *bytes);
+
+/* Client */
+
+struct nbdt_export {
+	char *name;
+	char *description;        /* or NULL: the server gave none */
+	uint64_t size;            /* bytes */
+	uint16_t flags;           /* transmission flags ("Transmission flags") */
+	bool has_block_sizes;     /* the server gave the three that follow */
+	uint32_t block_minimum;   /* bytes; without them 1 (or 512 to be safe), 4096, 32 MiB */
+	uint32_t block_preferred;
+	uint32_t block_maximum;
+};
+
+void nbdt_export_clear(struct nbdt_export *export);
+
+struct nbdt_client;
+
+/*
+ * Connects to the server that URI names and does the first phase of the handshake ("Newstyle
+ * negotiation"), all within TIMEOUT milliseconds, which also bounds every later reply. Each address of
+ * a host name is tried. An oldstyle server leaves the client in the transmission phase at once.
+ * Errors: those of connect(2); -ETIMEDOUT; -EPROTO the peer is no NBD server or breaks the protocol;
+ * -EOPNOTSUPP TLS or vsock, which this version does not speak; -EAI… as -EHOSTUNREACH with the resolver's words.
+ */
+int nbdt_client_connect(const struct nbdt_uri *uri, unsigned int timeout,
+	struct nbdt_client **client, struct nbdt_error *err);
+
+/* The same over a connected socket, which the client owns from then on, also when this fails. */
+int nbdt_client_adopt(int socket, unsigned int timeout, struct nbdt_client **client,
+	struct nbdt_error *err);
+
+/* How the server negotiates. */
+enum nbdt_handshake {
+	NBDT_HANDSHAKE_OLDSTYLE,
+	NBDT_HANDSHAKE_NEWSTYLE,       /* not fixed: EXPORT_NAME only */
+	NBDT_HANDSHAKE_FIXED_NEWSTYLE,
+};
+enum nbdt_handshake nbdt_client_handshake(const struct nbdt_client *client);
+
+/*
+ * Calls EACH for every export that the server lists (NBD_OPT_LIST); NAME and DESCRIPTION (or NULL) are valid
+ * during the call. A nonzero return of EACH ends the call with that value, the connection being unusable then.
+ * Errors: -EREMOTEIO the server refuses; -EOPNOTSUPP it cannot list; -E2BIG over 100000 exports; -EPROTO; -ETIMEDOUT.
+ */
+int nbdt_client_list(struct nbdt_client *client,
+	int (*each)(const char *name, const char *description, void *arg), void *arg,
+	struct nbdt_error *err);
+
+/*
+ * Asks about an export (NBD_OPT_INFO), committing to nothing. EXPORT is for nbdt_export_clear().
+ * Errors: -ENXIO no such export; -EREMOTEIO the server refuses; -EOPNOTSUPP it has no NBD_OPT_INFO
+ * (nbdt_client_go() may still work); -EPROTO; -ETIMEDOUT.
+ */
+int nbdt_client_info(struct nbdt_client *client, const char *name, struct nbdt_export *export,
+	struct nbdt_error *err);
+
+/*
+ * Chooses an export and enters the transmission phase (NBD_OPT_GO; NBD_OPT_EXPORT_NAME where GO is
+ * not supported). It asks for the block sizes, and so promises to keep to them. On an oldstyle server
+ * only the export "" exists. Errors: as nbdt_client_info(); after one of -ENXIO and -EREMOTEIO another try may follow.
+ */
+int nbdt_client_go(struct nbdt_client *client, const char *name, struct nbdt_export *export,
+	struct nbdt_error *err);
+
+/*
+ * Takes the socket out of a client in the transmission phase, to give it to the kernel: simple replies were
+ * negotiated and no byte was read ahead. The client can only be closed after that. Returns the descriptor, blocking,
+ * or -EINVAL in another phase.
+ */
+int nbdt_client_take_socket(struct nbdt_client *client, struct nbdt_error *err);
+
+/* Says goodbye as the phase demands (NBD_OPT_ABORT, NBD_CMD_DISC), closes and frees. NULL is fine. */
+void nbdt_client_close(struct nbdt_client *client);
+
+/* Devices: what a server serves */
+
+struct nbdt_device;
+struct nbdt_request;
+
+enum nbdt_request_flag {
+	NBDT_REQUEST_FUA = 1 << 0,       /* persistent before it completes (NBD_CMD_FLAG_FUA) */
+	NBDT_REQUEST_NO_HOLE = 1 << 1,   /* zero: leave the space allocated (NBD_CMD_FLAG_NO_HOLE) */
+	NBDT_REQUEST_FAST_ZERO = 1 << 2, /* zero: -ENOTSUP at once where it would be slow */
+	NBDT_REQUEST_NOWAIT = 1 << 3,    /* -EAGAIN instead of waiting for storage */
+};
+
+/* Returned by a device operation that will call nbdt_request_complete() later. */
+#define NBDT_PENDING 1
+
+struct nbdt_request {
+	uint64_t offset;    /* bytes, inside the device */
+	uint64_t length;    /* bytes */
+	void *buffer;       /* pread: to fill; pwrite: to store; aligned to 4096; else NULL */
+	unsigned int flags; /* enum nbdt_request_flag */
+	/* Set by whoever submits it; called once, from any thread, if the operation returned NBDT_PENDING. */
+	void (*complete)(struct nbdt_request *request, int result);
+};
+
+static inline void nbdt_request_complete(struct nbdt_request *request, int result)
+{
+	request->complete(request, result);
+}
+
+/* A range of a device that the server may move without its layers looking at the data. */
+struct nbdt_direct {
+	int fd;
+	uint64_t offset; /* in the descriptor's file */
+};
+
+/*
+ * The operations of a device. Those on requests return 0 done, NBDT_PENDING, or a negative errno; they never see a
+ * range outside the device, and may be called from several threads at once. An operation that is NULL is not offered.
+ */
+struct nbdt_device_ops {
+	const char *name;
+	int (*pread)(struct nbdt_device *device, struct nbdt_request *request);
+	int (*pwrite)(struct nbdt_device *device, struct nbdt_request *request);
+	int (*flush)(struct nbdt_device *device, struct nbdt_request *request);
+	int (*trim)(struct nbdt_device *device, struct nbdt_request *request);
+	int (*zero)(struct nbdt_device *device, struct nbdt_request *request);
+	int (*cache)(struct nbdt_device *device, struct nbdt_request *request);
+	/* Optional: where the range lies, if nobody needs to see its data on the way. */
+	int (*direct)(struct nbdt_device *device, uint64_t offset, uint64_t length,
+		struct nbdt_direct *direct);
+	/* Optional: looks at the backing again and updates device->size. */
+	int (*resize)(struct nbdt_device *device, struct nbdt_error *err);
+	void (*close)(struct nbdt_device *device);
+};
+
+/*
+ * A device embeds this as its first member. What it can do is asked once for each connection; only size changes later,
+ * by resize, and is read atomically by nbdt_device_size().
+ */
+struct nbdt_device {
+	const struct nbdt_device_ops *ops;
+	uint64_t size;            /* bytes */
+	uint32_t block_minimum;   /* bytes, a power of two up to 64 KiB */
+	uint32_t block_preferred; /* bytes, a power of two, at least 512 and block_minimum */
+	uint32_t block_maximum;   /* bytes, payload of one READ or WRITE */
+	bool read_only;
+	bool rotational;
+	bool can_fua;             /* pwrite, trim and zero honour NBDT_REQUEST_FUA by themselves */
+	bool can_multi_conn;      /* a flush covers the completed writes of every connection */
+	bool can_fast_zero;       /* zero honours NBDT_REQUEST_FAST_ZERO */
+};
+
+uint64_t nbdt_device_size(const struct nbdt_device *device);
+
+/* The transmission flags that a server announces for a device, computed from what it can do. */
+uint16_t nbdt_device_flags(const struct nbdt_device *device);
+
+/* Closes a device and what lies under it. NULL is fine. */
+void nbdt_device_close(struct nbdt_device *device);
+
+struct nbdt_file_options {
+	uint64_t offset;     /* bytes: where in the file the device begins */
+	uint64_t size_limit; /* bytes; 0: up to the end of the file */
+	uint32_t block_size; /* the device's size is rounded down to its multiple; 0: 512 */
+	bool read_only;
+	bool direct_io;      /* O_DIRECT */
+	bool ignore_trim;    /* offer no trim */
+};
+
+struct nbdt_file_facts {
+	uint64_t dev, ino;   /* of the file (a block device: its st_rdev as dev, 0) */
+	uint64_t lost_bytes; /* tail that does not fill a block */
+	bool read_only;      /* asked for, or all that the file's permissions allow */
+	bool forced_read_only; /* the latter */
+	bool block_device;
+};
+
+/*
+ * Opens a regular file or a block device as a device. A file that can be opened only for reading becomes a
+ * read-only device. FACTS may be NULL.
+ * Errors: of open(2); -EISDIR, -ENOTBLK neither file nor block device; -ENODATA nothing to serve (empty, or offset at or
+ * after the end); -EINVAL options that don't fit.
+ */
+int nbdt_device_open_file(const char *path, const struct nbdt_file_options *options,
+	struct nbdt_device **device, struct nbdt_file_facts *facts, struct nbdt_error *err);
+
+/*
+ * Switches the failing of writes on a device opened by nbdt_device_open_file(): while on, pwrite, trim and zero give
+ * -EPERM. May be called from any thread.
+ */
+void nbdt_device_fail_writes(struct nbdt_device *device, bool on);
+bool nbdt_device_fails_writes(const struct nbdt_device *device);
+
+/* Server */
+
+struct nbdt_server;
+
+struct nbdt_server_options {
+	unsigned int handshake_timeout; /* milliseconds for the whole handshake; 0: 10000 */
+	size_t memory_limit;            /* bytes of request buffers for one connection; 0: 64 MiB */
+	bool lock_memory;               /* allocate buffers beforehand, for a server under its own kernel's disk */
+};
+
+/* OPTIONS may be NULL. */
+int nbdt_server_new(const struct nbdt_server_options *options, struct nbdt_server **server,
+	struct nbdt_error *err);
+
+/*
+ * Adds an export; the server does not own the device, which outlives it. The first one is the default export too, unless one
+ * is named "". Before the first connection only. DESCRIPTION may be NULL.
+ * Errors: -EEXIST; -EINVAL a name over 4096 bytes or not UTF-8; -ENOMEM.
+ */
+int nbdt_server_add_export(struct nbdt_server *server, const char *name, const char *description,
+	struct nbdt_device *device, struct nbdt_error *err);
+
+/*
+ * Serves one client on a connected socket, handshake and transmission, in the calling thread, until the client leaves
+ * or the server is stopped; then closes the socket. 0 after a goodbye or a close between messages.
+ * Any number of threads may be in this call for one server.
+ * Errors: -EPROTO the client broke the protocol; -ECONNRESET it vanished; -ETIMEDOUT slow handshake.
+ */
+int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error *err);
+
+/*
+ * The same without a handshake: SOCKET is in the transmission phase of export NAME, as one end of a socketpair whose other
+ * end goes to the kernel. -ENXIO no such export.
+ */
+int nbdt_server_serve_transmission(
+	struct nbdt_server *server, const char *name, int socket, struct nbdt_error *err);
+
+/*
+ * Stops every connection of the server: what was received is finished and answered, then the socket is closed. Returns at
+ * once; may be called from any thread, but not from a signal handler.
+ */
+void nbdt_server_stop(struct nbdt_server *server);
+
+/* Milliseconds that the oldest request being executed has taken so far; 0: none. */
+unsigned int nbdt_server_oldest_request(struct nbdt_server *server);
+
+/* No thread may be serving any more. NULL is fine. */
+void nbdt_server_free(struct nbdt_server *server);
+
+/* Attaching */
+
+struct nbdt_attach_config {
+	struct nbdt_kernel_config kernel;
+	uint32_t max_request; /* bytes of the largest request; 0: the kernel's own default */
+	bool ioctl;           /* by ioctls even where netlink can be had */
+	struct nbdt_record record; /* kind, source and facts; index, uuid and identifier are filled in. Strings stay the caller's */
+	int lock;             /* descriptor of nbdt_record_lock() held by the caller, or -1 to take it for the call */
+};
+
+struct nbdt_attachment {
+	int index;
+	char uuid[37];
+	char *identifier;                   /* as the kernel keeps it */
+	struct nbdt_ioctl_session *session; /* NULL when attached by netlink */
+};
+
+/*
+ * Gives sockets to the kernel, by netlink or else by ioctl, sets the request size, and writes the record. Does not wait for
+ * partitions: nbdt_device_settle() does. With a session in ATTACHMENT, the calling process must stay.
+ * Errors: as nbdt_kernel_connect(). On failure nothing stays attached.
+ */
+int nbdt_attach(const struct nbdt_attach_config *config, struct nbdt_attachment *attachment,
+	struct nbdt_error *err);
+/* Frees what ATTACHMENT points to, waiting for its session if it has one; detaches nothing by itself. */
+void nbdt_attachment_release(struct nbdt_attachment *attachment);
+
+struct nbdt_detach_options {
+	bool force;           /* also while it is mounted or held */
+	unsigned int timeout; /* seconds to wait for the flush, and again for the device to become free; 0: 10 */
+};
+
+/*
+ * Detaches a device: claims it, flushes it, disconnects it, waits until it is free, removes the record.
+ * Errors: -ENODEV no such device; -ENOTCONN not connected; -EBUSY in use: refused (the text says by whom), or still open after a
+ * forced disconnect; -EIO and others: the flush failed, the device is detached all the same; -EPERM.
+ */
+int nbdt_detach(int index, const struct nbdt_detach_options *options, struct nbdt_error *err);
+
+/* Loopback: a device served by this process and attached to its own kernel */
+
+struct nbdt_loopback;
+
+struct nbdt_loopback_config {
+	struct nbdt_device *device;   /* outlives the loopback */
+	struct nbdt_record record;    /* as in nbdt_attach_config */
+	int index;                    /* or NBDT_INDEX_ANY */
+	unsigned int connections;     /* 0 counts as 1 */
+	uint32_t block_size;          /* logical block size, bytes; 0: the device's minimum, at least 512 */
+	uint64_t timeout;             /* seconds */
+	bool ioctl;
+	int lock;                     /* as in nbdt_attach_config */
+};
+
+/*
+ * Starts a thread for each connection, which serve until the kernel hangs up, and attaches. The size is rounded down
+ * to whole blocks. Errors: as nbdt_attach().
+ */
+int nbdt_loopback_start(const struct nbdt_loopback_config *config, struct nbdt_loopback **loopback,
+	struct nbdt_error *err);
+int nbdt_loopback_index(const struct nbdt_loopback *loopback);
+const struct nbdt_attachment *nbdt_loopback_attachment(const struct nbdt_loopback *loopback);
+struct nbdt_server *nbdt_loopback_server(struct nbdt_loopback *loopback);
+/* Polls readable once every connection has ended: the device was detached, by whomever. */
+int nbdt_loopback_fd(const struct nbdt_loopback *loopback);
+/* Tells the kernel the device's new size (after the device's resize operation). */
+int nbdt_loopback_resize(struct nbdt_loopback *loopback, struct nbdt_error *err);
+/*
+ * Waits for the threads to end and frees. The device must have been detached, or it is stopped here and the kernel
+ * left with dead links. NULL is fine.
+ */
+void nbdt_loopback_finish(struct nbdt_loopback *loopback);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
