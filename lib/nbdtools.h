@@ -335,13 +335,15 @@ void nbdt_attachment_release(struct nbdt_attachment *attachment);
 
 struct nbdt_detach_options {
 	bool force;           /* also while it is mounted or held */
+	bool lazy;            /* while it is mounted or held: detach at the last close */
 	unsigned int timeout; /* seconds to wait for the flush, and again for the device to become free; 0: 10 */
 };
 
 /*
- * Detaches a device: claims it, flushes it, disconnects it, waits until it is free, removes the record.
+ * Detaches a device: claims it, flushes it, disconnects it, waits until it is free and its keeper
+ * is gone, removes the record. Nothing is flushed when the keeper is known to be dead.
  * Errors: -ENODEV no such device; -ENOTCONN not connected; -EBUSY in use: refused (the text says by whom), or still open after a
- * forced disconnect; -EIO and others: the flush failed, the device is detached all the same; -EPERM.
+ * forced disconnect; -EINPROGRESS in use: it goes at the last close (lazy); -EIO and others: the flush failed, the device is detached all the same; -EPERM.
  */
 int nbdt_detach(int index, const struct nbdt_detach_options *options, struct nbdt_error *err);
 
@@ -378,6 +380,51 @@ int nbdt_loopback_resize(struct nbdt_loopback *loopback, struct nbdt_error *err)
  * left with dead links. NULL is fine.
  */
 void nbdt_loopback_finish(struct nbdt_loopback *loopback);
+
+/*
+ * Control channel: every resident process listens on NBDT_RUN_DIR/nbdN.sock (0600) for JSON objects,
+ * {"command": "status"}, and answers with one, {"result": 0, …} or {"result": -16, "error": "…"};
+ * one request for each connection.
+ */
+
+enum nbdt_control_command {
+	NBDT_CONTROL_STATUS,      /* "status" */
+	NBDT_CONTROL_RESIZE,      /* "resize": take over a changed size of the image */
+	NBDT_CONTROL_FAIL_WRITES, /* "fail-writes": from now on */
+	NBDT_CONTROL_PASS_WRITES, /* "pass-writes": no longer fail them */
+	NBDT_CONTROL_STOP,        /* "stop": detach, at the last close if the device is in use */
+};
+
+struct nbdt_control_status {
+	int pid;
+	uint64_t size; /* bytes */
+	bool failing_writes;
+};
+
+struct nbdt_control;
+
+/* Listens for device INDEX. A socket that a dead process left is replaced. Errors: of socket(2), bind(2). */
+int nbdt_control_listen(int index, struct nbdt_control **control, struct nbdt_error *err);
+/* Polls readable when a client waits. */
+int nbdt_control_fd(const struct nbdt_control *control);
+/*
+ * Answers one waiting client: HANDLE carries out the command and returns 0 or a negative errno, which
+ * the client gets with ERR's sentence; STATUS is filled for NBDT_CONTROL_STATUS. A client has one
+ * second to ask.
+ */
+void nbdt_control_serve(struct nbdt_control *control,
+	int (*handle)(enum nbdt_control_command command, struct nbdt_control_status *status,
+		void *arg, struct nbdt_error *err),
+	void *arg);
+/* Stops listening; the socket's name goes with the record. NULL is fine. */
+void nbdt_control_close(struct nbdt_control *control);
+
+/*
+ * Sends a command to the process of device INDEX and returns its result; STATUS may be NULL.
+ * Errors: -ENOENT, -ECONNREFUSED nobody listens; -ETIMEDOUT no answer within 30 seconds; the command's.
+ */
+int nbdt_control_call(int index, enum nbdt_control_command command,
+	struct nbdt_control_status *status, struct nbdt_error *err);
 
 #ifdef __cplusplus
 }
