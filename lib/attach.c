@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -140,24 +139,6 @@ static void wait_for_keeper(const struct nbdt_record *record, unsigned int timeo
 }
 
 /*
- * Lets the kernel disconnect at the last close. Our own descriptor keeps the device open meanwhile:
- * if its last user leaves before the flag is set, our close is the last one.
- */
-static int detach_at_last_close(const struct nbdt_device_info *info, struct nbdt_error *err)
-{
-	uint64_t flags = NBDT_DISCONNECT_ON_CLOSE;
-	struct nbdt_kernel_change change = { .client_flags = &flags };
-	char path[32];
-
-	snprintf(path, sizeof(path), "/dev/nbd%d", info->index);
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return nbdt_error_errno(err, -errno, "cannot open %s", path);
-	change.identifier = info->backend[0] ? info->backend : NULL;
-	return nbdt_kernel_reconfigure(info->index, &change, err);
-}
-
-/*
  * Flushes, unless the keeper is known to be gone: then nobody would answer, and the caller wants
  * rid of the device.
  */
@@ -171,8 +152,8 @@ static int flush_unless_dead(const struct nbdt_device_info *info, enum nbdt_reco
 	if (!result)
 		return 0;
 	return nbdt_error_set(err, result,
-		"detached, but flushing it failed, and what was written last may be lost: %s",
-		cause.text);
+		"nbd%d is detached, but flushing it failed, and what was written last may be lost: %s",
+		info->index, cause.text);
 }
 
 /* Disconnects under CLAIM (or -1), which keeps others from mounting the device meanwhile, and waits. */
@@ -195,10 +176,6 @@ static int detach_device(const struct nbdt_device_info *info, const struct nbdt_
 		record ? nbdt_record_check(record, info) : NBDT_RECORD_LIVE;
 
 	int claim = nbdt_device_claim(info->index, info->read_only ? O_RDONLY : O_RDWR, err);
-	if (claim == -EBUSY && options->lazy) {
-		int result = detach_at_last_close(info, err);
-		return result ? result : -EINPROGRESS;
-	}
 	if (claim < 0 && !options->force)
 		return claim;
 	int flushed = flush_unless_dead(info, life, timeout, err);
@@ -223,7 +200,7 @@ int nbdt_detach(int index, const struct nbdt_detach_options *options, struct nbd
 	if (result)
 		return result;
 	if (info.state == NBDT_DEVICE_FREE || info.state == NBDT_DEVICE_OPEN)
-		return nbdt_error_set(err, -ENOTCONN, "not connected");
+		return nbdt_error_set(err, -ENOTCONN, "nbd%d is not connected", index);
 	bool known = !nbdt_record_read(index, &record, NULL);
 	result = detach_device(&info, known ? &record : NULL, options ? options : &defaults, err);
 	if (known)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -39,6 +40,8 @@ struct nbdt_loopback {
 	struct nbdt_server *server;
 	struct nbdt_attachment attachment;
 	uint32_t block_size;
+	uint64_t timeout; /* seconds, that the kernel gives a request */
+	bool timeout_off; /* for now: see nbdt_loopback_supervise() */
 	int ended; /* eventfd, written by the last thread */
 	atomic_uint serving;
 	unsigned int connection_count; /* threads that were started */
@@ -171,6 +174,7 @@ int nbdt_loopback_start(const struct nbdt_loopback_config *config, struct nbdt_l
 	if (!new)
 		return nbdt_error_errno(err, -ENOMEM, "loopback");
 	new->device = config->device;
+	new->timeout = config->timeout;
 	new->block_size = choose_block_size(config);
 	new->ended = eventfd(0, EFD_CLOEXEC);
 	int result = new->ended < 0 ? nbdt_error_errno(err, -errno, "eventfd") : 0;
@@ -219,6 +223,21 @@ int nbdt_loopback_resize(struct nbdt_loopback *loopback, struct nbdt_error *err)
 			"a device attached by ioctl cannot change its size");
 	size -= size % loopback->block_size;
 	return nbdt_kernel_reconfigure(loopback->attachment.index, &change, err);
+}
+
+void nbdt_loopback_supervise(struct nbdt_loopback *loopback)
+{
+	const uint64_t off = 0;
+	struct nbdt_kernel_change change = { .identifier = loopback->attachment.identifier };
+
+	if (!loopback->timeout || loopback->connection_count > 1 || loopback->attachment.session)
+		return;
+	bool slow = nbdt_server_oldest_request(loopback->server) > loopback->timeout * 1000 / 3;
+	if (slow == loopback->timeout_off)
+		return;
+	change.timeout = slow ? &off : &loopback->timeout;
+	if (!nbdt_kernel_reconfigure(loopback->attachment.index, &change, NULL))
+		loopback->timeout_off = slow;
 }
 
 void nbdt_loopback_finish(struct nbdt_loopback *loopback)

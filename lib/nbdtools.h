@@ -25,6 +25,19 @@ extern "C" {
 #define NBDT_MAX_STRING 4096u                /* bytes in an export name or description */
 #define NBDT_MAX_PAYLOAD (32u * 1024 * 1024) /* bytes in a READ or WRITE without negotiation */
 
+/* Transmission flags of an export ("Transmission flags") */
+
+#define NBDT_FLAG_READ_ONLY (1u << 1)
+#define NBDT_FLAG_SEND_FLUSH (1u << 2)
+#define NBDT_FLAG_SEND_FUA (1u << 3)
+#define NBDT_FLAG_ROTATIONAL (1u << 4)
+#define NBDT_FLAG_SEND_TRIM (1u << 5)
+#define NBDT_FLAG_SEND_WRITE_ZEROES (1u << 6)
+#define NBDT_FLAG_SEND_DF (1u << 7)
+#define NBDT_FLAG_CAN_MULTI_CONN (1u << 8)
+#define NBDT_FLAG_SEND_CACHE (1u << 10)
+#define NBDT_FLAG_SEND_FAST_ZERO (1u << 11)
+
 /* URIs (doc/uri.md) */
 
 enum nbdt_transport_kind {
@@ -335,7 +348,6 @@ void nbdt_attachment_release(struct nbdt_attachment *attachment);
 
 struct nbdt_detach_options {
 	bool force;           /* also while it is mounted or held */
-	bool lazy;            /* while it is mounted or held: detach at the last close */
 	unsigned int timeout; /* seconds to wait for the flush, and again for the device to become free; 0: 10 */
 };
 
@@ -343,7 +355,7 @@ struct nbdt_detach_options {
  * Detaches a device: claims it, flushes it, disconnects it, waits until it is free and its keeper
  * is gone, removes the record. Nothing is flushed when the keeper is known to be dead.
  * Errors: -ENODEV no such device; -ENOTCONN not connected; -EBUSY in use: refused (the text says by whom), or still open after a
- * forced disconnect; -EINPROGRESS in use: it goes at the last close (lazy); -EIO and others: the flush failed, the device is detached all the same; -EPERM.
+ * forced disconnect; -EIO and others: the flush failed, the device is detached all the same; -EPERM.
  */
 int nbdt_detach(int index, const struct nbdt_detach_options *options, struct nbdt_error *err);
 
@@ -375,6 +387,13 @@ struct nbdt_server *nbdt_loopback_server(struct nbdt_loopback *loopback);
 int nbdt_loopback_fd(const struct nbdt_loopback *loopback);
 /* Tells the kernel the device's new size (after the device's resize operation). */
 int nbdt_loopback_resize(struct nbdt_loopback *loopback, struct nbdt_error *err);
+/*
+ * Keeps the kernel's timeout from killing a link over one slow request, such as a flush of much dirty
+ * data to a slow disk: while a request has taken longer than a third of the timeout, the timeout is
+ * switched off, and then on again. Should be called every sixth of the timeout; does nothing for
+ * several connections, which the kernel always times (nbd.c, nbd_xmit_timeout()), and by ioctl.
+ */
+void nbdt_loopback_supervise(struct nbdt_loopback *loopback);
 /*
  * Waits for the threads to end and frees. The device must have been detached, or it is stopped here and the kernel
  * left with dead links. NULL is fine.

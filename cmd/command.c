@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+enum verbosity verbosity = NORMAL;
+static bool to_syslog;
+
+enum command_status status_of(int code)
+{
+	switch (-code) {
+	case 0:
+		return STATUS_DONE;
+	case ENXIO: /* no such export */
+	case ENODEV:
+	case ENOTCONN:
+		return STATUS_NOT_FOUND;
+	case EBUSY:
+		return STATUS_BUSY;
+	case EALREADY:
+		return STATUS_ALREADY;
+	case EREMOTEIO: /* an error reply in the handshake */
+	case ECONNREFUSED:
+		return STATUS_REFUSED;
+	case ETIMEDOUT:
+		return STATUS_TIMED_OUT;
+	case EPERM:
+	case EACCES:
+		return STATUS_NOT_PERMITTED;
+	default:
+		return STATUS_FAILED;
+	}
+}
+
+static void say(int priority, const char *format, va_list arguments)
+{
+	char text[1024];
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	if (to_syslog)
+		syslog(priority, "%s", text);
+	else
+		fprintf(stderr, "%s: %s\n", program_invocation_short_name, text);
+}
+
+void say_error(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(LOG_ERR, format, arguments);
+	va_end(arguments);
+}
+
+void say_warning(const char *format, ...)
+{
+	va_list arguments;
+
+	if (verbosity == QUIET)
+		return;
+	va_start(arguments, format);
+	say(LOG_WARNING, format, arguments);
+	va_end(arguments);
+}
+
+void say_notice(const char *format, ...)
+{
+	va_list arguments;
+
+	/* A log has levels of its own, and readers who filter by them. */
+	if (verbosity != VERBOSE && !to_syslog)
+		return;
+	va_start(arguments, format);
+	say(LOG_NOTICE, format, arguments);
+	va_end(arguments);
+}
+
+void say_to_syslog(void)
+{
+	openlog(program_invocation_short_name, LOG_PID, LOG_DAEMON);
+	to_syslog = true;
+}
+
+enum command_status report(const char *object, const struct nbdt_error *err)
+{
+	if (object)
+		say_error("%s: %s", object, err->text);
+	else
+		say_error("%s", err->text);
+	return status_of(err->code);
+}
+
+enum command_status usage_error(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(LOG_ERR, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "Try '%s --help'.\n", program_invocation_short_name);
+	return STATUS_USAGE;
+}
+
+void print_help(const char *text)
+{
+	fputs(text, stdout);
+}
+
+void print_version(void)
+{
+	printf("%s (nbd-tools) " NBDT_VERSION "\n", program_invocation_short_name);
+}
+
+void print_long_options(const struct option *options)
+{
+	for (; options->name; options++)
+		printf("--%s\n", options->name);
+}
+
+enum command_status finish_stdout(enum command_status status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	say_error("cannot write to standard output: %s", strerrordesc_np(errno));
+	return status ? status : STATUS_FAILED;
+}
+
+int parse_number(const char *text, uint64_t maximum, uint64_t *number)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	unsigned long long value = strtoull(text, &end, 10);
+	if (errno || *end || value > maximum)
+		return -EINVAL;
+	*number = value;
+	return 0;
+}
+
+void device_path(int index, char path[DEVICE_PATH_SIZE])
+{
+	snprintf(path, DEVICE_PATH_SIZE, "/dev/nbd%d", index);
+}
+
+enum command_status worse_status(enum command_status one, enum command_status other)
+{
+	return one ? one : other;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "devices.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+bool is_attached(const struct known_device *device)
+{
+	return device->info.state == NBDT_DEVICE_CONNECTED
+	       || device->info.state == NBDT_DEVICE_DISCONNECTED;
+}
+
+static void add_record(struct known_device *device)
+{
+	if (!is_attached(device) || nbdt_record_read(device->info.index, &device->record, NULL))
+		return;
+	enum nbdt_record_life life = nbdt_record_check(&device->record, &device->info);
+	if (life == NBDT_RECORD_STALE) {
+		nbdt_record_free(&device->record);
+		return;
+	}
+	device->has_record = true;
+	device->dead = life == NBDT_RECORD_DEAD;
+}
+
+int read_devices(struct known_device **devices, size_t *count, struct nbdt_error *err)
+{
+	struct nbdt_device_info *infos;
+
+	*devices = NULL;
+	int result = nbdt_device_list(&infos, count, err);
+	if (result)
+		return result;
+	if (*count)
+		*devices = calloc(*count, sizeof(**devices));
+	if (*count && !*devices)
+		result = nbdt_error_errno(err, -ENOMEM, "list of devices");
+	for (size_t i = 0; !result && i < *count; i++) {
+		(*devices)[i].info = infos[i];
+		add_record(&(*devices)[i]);
+	}
+	free(infos);
+	return result;
+}
+
+void free_devices(struct known_device *devices, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (devices[i].has_record)
+			nbdt_record_free(&devices[i].record);
+	free(devices);
+}
+
+const char *device_state(const struct known_device *device)
+{
+	switch (device->info.state) {
+	case NBDT_DEVICE_FREE:
+		return "free";
+	case NBDT_DEVICE_OPEN:
+		return "open";
+	case NBDT_DEVICE_DISCONNECTED:
+		return "in-use-after-disconnect";
+	case NBDT_DEVICE_CONNECTED:
+		break;
+	}
+	return device->dead ? "dead" : "connected";
+}
+
+const char *device_kind(const struct known_device *device)
+{
+	if (!is_attached(device))
+		return NULL;
+	if (device->has_record)
+		return device->record.kind == NBDT_KIND_LOOP ? "loop" : "remote";
+	/* Without its record, the kernel's identifier still has the source: files begin with '/'. */
+	const char *source = nbdt_record_identifier_source(device->info.backend);
+	if (!source)
+		return "foreign";
+	return *source == '/' ? "loop" : "remote";
+}
+
+const char *device_source(const struct known_device *device)
+{
+	if (device->has_record)
+		return device->record.source;
+	if (!is_attached(device) || !device->info.backend[0])
+		return NULL;
+	const char *source = nbdt_record_identifier_source(device->info.backend);
+	return source ? source : device->info.backend;
+}
+
+pid_t device_pid(const struct known_device *device)
+{
+	if (device->has_record)
+		return device->record.pid;
+	return device->info.pid;
+}
+
+bool device_has_source(const struct known_device *device, const char *source)
+{
+	const char *known = device_source(device);
+	struct stat file;
+
+	if (known && !strcmp(known, source))
+		return true;
+	if (!device->has_record || device->record.kind != NBDT_KIND_LOOP || stat(source, &file))
+		return false;
+	if (S_ISBLK(file.st_mode))
+		return device->record.file_dev == file.st_rdev && !device->record.file_ino;
+	return device->record.file_dev == file.st_dev && device->record.file_ino == file.st_ino;
+}

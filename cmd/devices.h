@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* This machine's NBD devices: what the kernel says of them and what our records add. */
+#ifndef NBDT_DEVICES_H
+#define NBDT_DEVICES_H
+
+#include "command.h"
+
+struct known_device {
+	struct nbdt_device_info info;
+	bool has_record; /* of this attachment, not of an earlier one */
+	bool dead;       /* its server or keeper is gone */
+	struct nbdt_record record;
+};
+
+/* Reads all devices; *DEVICES is for free_devices(). */
+int read_devices(struct known_device **devices, size_t *count, struct nbdt_error *err);
+void free_devices(struct known_device *devices, size_t count);
+
+bool is_attached(const struct known_device *device);
+/* "connected", "dead", "open", "in-use-after-disconnect", "free". */
+const char *device_state(const struct known_device *device);
+/* "loop", "remote", "foreign", or NULL while it is free. */
+const char *device_kind(const struct known_device *device);
+/* Where its data come from, or NULL if nobody knows. */
+const char *device_source(const struct known_device *device);
+/* The process that serves or keeps it, else the one that attached it; 0: none. */
+pid_t device_pid(const struct known_device *device);
+
+/* True if the device is attached to this file (same device and inode) or has this source. */
+bool device_has_source(const struct known_device *device, const char *source);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nbd-loop's options, as its parts share them. */
+#ifndef NBDT_NBD_LOOP_H
+#define NBDT_NBD_LOOP_H
+
+#include "command.h"
+#include "table.h"
+
+struct loop_options {
+	const char *file;
+	int index; /* or NBDT_INDEX_ANY */
+	struct nbdt_file_options image;
+	uint32_t block_size; /* bytes; 0: the default */
+	unsigned int connections;
+	uint64_t timeout; /* seconds */
+	bool ioctl;
+	bool force; /* attach although the file is attached for writing already */
+	bool foreground;
+	const char *pid_file;
+	char **command; /* captive: to run while attached; NULL: none */
+};
+
+/* Attaches in the background or foreground, prints the device, or runs the command. */
+enum command_status loop_attach(const struct loop_options *options);
+
+/*
+ * The captive form: runs COMMAND while device INDEX is there, then detaches. LINK is the end of background_fork().
+ * Returns the exit status of nbd-loop.
+ */
+int run_captive(char **command, int index, int link);
+#define STATUS_CAPTIVE_FAILED 125
+
+/* Lists loop devices: all, or with a condition. */
+struct loop_filter {
+	int index;           /* or NBDT_INDEX_ANY */
+	const char *file;    /* or NULL */
+	bool has_offset;
+	uint64_t offset;     /* bytes */
+};
+#define LOOP_COLUMN_COUNT 17
+extern const struct column loop_columns[LOOP_COLUMN_COUNT];
+enum command_status loop_list(const struct loop_filter *filter, const struct table_options *options);
+
+/* -j: one line for each device of the file, in losetup's form, path first. */
+enum command_status loop_list_associated(const struct loop_filter *filter);
+
+#endif
