@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The attributes of the nbd family: linux/nbd-netlink.h, and nbd_attr_policy in drivers/block/nbd.c. */
+/*
+ * The attributes of the nbd family: linux/nbd-netlink.h, and nbd_attr_policy in
+ * drivers/block/nbd.c.
+ */
 #include <errno.h>
 #include <linux/nbd-netlink.h>
 #include <netlink/attr.h>
@@ -60,11 +63,12 @@ int genl_put_index(struct nl_msg *msg, int index)
 
 int genl_put_change(struct nl_msg *msg, int index, const struct nbdt_kernel_change *change)
 {
-	uint64_t block_size = change->block_size ? *change->block_size : 0;
+	uint64_t wide = change->block_size ? *change->block_size : 0;
+	const uint64_t *block_size = change->block_size ? &wide : NULL;
 
 	if ((index != NBDT_INDEX_ANY && genl_put_index(msg, index) < 0) ||
 		put_u64(msg, NBD_ATTR_SIZE_BYTES, change->size) < 0 ||
-		put_u64(msg, NBD_ATTR_BLOCK_SIZE_BYTES, change->block_size ? &block_size : NULL) < 0 ||
+		put_u64(msg, NBD_ATTR_BLOCK_SIZE_BYTES, block_size) < 0 ||
 		put_u64(msg, NBD_ATTR_TIMEOUT, change->timeout) < 0 ||
 		put_u64(msg, NBD_ATTR_DEAD_CONN_TIMEOUT, change->dead_timeout) < 0 ||
 		put_u64(msg, NBD_ATTR_CLIENT_FLAGS, change->client_flags) < 0)
@@ -79,8 +83,8 @@ int genl_put_connect(struct nl_msg *msg, const struct nbdt_kernel_config *config
 {
 	uint64_t server_flags = config->server_flags;
 	/*
-	 * All values are sent, zeroes too: block size and timeout have surprising defaults, and a timeout of the device's
-	 * last connection would stay in force.
+	 * All values are sent, zeroes too: block size and timeout have surprising defaults, and a
+	 * timeout of the device's last connection would stay in force.
 	 */
 	const struct nbdt_kernel_change rest = {
 		.size = &config->size,

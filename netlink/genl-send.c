@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sending to generic netlink without being caught. The kernel executes a request inside sendto(), under one mutex for all
- * families. A DISCONNECT whose peer does not read can stay there for ever, beyond the reach of SIGKILL (6.1, 7.3), and
- * every later request of any process queues up behind it, unkillable too. So requests that may meet this are sent by a
- * child, on the socket that both share; the answer arrives at the parent, which waits as long as it likes.
+ * Sending to generic netlink without being caught. The kernel executes a request inside sendto(),
+ * under one mutex for all families. A DISCONNECT whose peer does not read can stay there for
+ * ever, beyond the reach of SIGKILL (6.1, 7.3), and every later request of any process queues up
+ * behind it, unkillable too. So requests that may meet this are sent by a child, on the socket
+ * that both share; the answer arrives at the parent, which waits as long as it likes.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-#include <linux/netlink.h>
 
 #include "kernel-internal.h"
 
@@ -40,8 +40,9 @@ static void close_between(int first, int last)
 }
 
 /*
- * The child's life. Only async-signal-safe calls: other threads may have held any lock. A stuck child would keep open, among
- * others, the server's end of the very socket it waits for, and the lock of the records: it lets go of all first.
+ * The child's life. Only async-signal-safe calls: other threads may have held any lock. A stuck
+ * child would keep open, among others, the server's end of the very socket it waits for, and the
+ * lock of the records: it lets go of all first.
  */
 _Noreturn static void send_from_child(int fd, int report, const struct nlmsghdr *header)
 {
@@ -58,6 +59,16 @@ _Noreturn static void send_from_child(int fd, int report, const struct nlmsghdr 
 	_exit(result < 0);
 }
 
+/*
+ * A fork without exit signal: the program that uses this library sees no SIGCHLD, and its
+ * waitpid(-1) takes nothing away. All arguments are zero, so their order, which differs between
+ * machines, does not matter.
+ */
+static pid_t fork_silently(void)
+{
+	return (pid_t)syscall(SYS_clone, 0, 0, 0, 0, 0);
+}
+
 static int fork_sender(int fd, const struct nlmsghdr *header, struct genl_sending *sending)
 {
 	sigset_t all, before;
@@ -68,7 +79,7 @@ static int fork_sender(int fd, const struct nlmsghdr *header, struct genl_sendin
 	/* Or else the program's signal handlers would run in the child as well. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid_t pid = fork();
+	pid_t pid = fork_silently();
 	if (pid == 0)
 		send_from_child(fd, report[1], header);
 	int result = pid < 0 ? -errno : 0;
@@ -89,14 +100,6 @@ int genl_send(int fd, const struct nlmsghdr *header, bool isolated, struct genl_
 	return isolated ? fork_sender(fd, header, sending) : send_message(fd, header);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* What the child had to say: a negative errno, or 0 when it closed the pipe without a word. */
 static int take_report(struct genl_sending *sending)
 {
@@ -112,22 +115,21 @@ static int take_report(struct genl_sending *sending)
 
 int genl_wait(int fd, struct genl_sending *sending)
 {
-	int64_t end = now_ms() + ANSWER_LIMIT_MS;
+	const struct backoff limit = backoff_start(ANSWER_LIMIT_MS);
 
 	for (;;) {
 		struct pollfd wait[] = {
 			{ .fd = fd, .events = POLLIN },
 			{ .fd = sending->report, .events = POLLIN },
 		};
-		int64_t left = end - now_ms();
-		int ready = left > 0 ? poll(wait, 2, (int)left) : 0;
+		int ready = poll(wait, 2, (int)backoff_left(&limit));
 
 		if (ready == 0)
 			return -ETIMEDOUT;
-		if (ready < 0 && errno != EINTR)
-			return -errno;
-		if (ready < 0)
+		if (ready < 0 && errno == EINTR)
 			continue;
+		if (ready < 0)
+			return -errno;
 		if (wait[0].revents)
 			return 0;
 		int result = take_report(sending);
@@ -138,10 +140,12 @@ int genl_wait(int fd, struct genl_sending *sending)
 
 void genl_sent(struct genl_sending *sending, bool stuck)
 {
+	const int flags = (int)__WCLONE | (stuck ? WNOHANG : 0);
+
 	if (sending->report >= 0)
 		close(sending->report);
 	if (sending->pid > 0)
-		while (waitpid(sending->pid, NULL, stuck ? WNOHANG : 0) < 0 && errno == EINTR)
+		while (waitpid(sending->pid, NULL, flags) < 0 && errno == EINTR)
 			;
 	*sending = (struct genl_sending){ .report = -1 };
 }

@@ -18,7 +18,10 @@
 #define SOL_NETLINK 270
 #endif
 
-/* An exchange while it runs. libnl turns errors into numbers of its own: all of these keep the kernel's. */
+/*
+ * An exchange while it runs. libnl turns errors into numbers of its own: all of these keep the
+ * kernel's.
+ */
 struct exchange {
 	struct genl *genl;
 	genl_reply *reply;
@@ -45,8 +48,9 @@ bool genl_ack_words(const struct nlmsghdr *header, char *text, size_t size)
 	}
 	if (offset >= length || length - offset > INT16_MAX)
 		return false;
-	const struct nlattr *words = nla_find((const struct nlattr *)((const char *)header + offset),
-		(int)(length - offset), NLMSGERR_ATTR_MSG);
+	const struct nlattr *words =
+		nla_find((const struct nlattr *)((const char *)header + offset),
+			(int)(length - offset), NLMSGERR_ATTR_MSG);
 	if (!words || nla_len(words) <= 0)
 		return false;
 	snprintf(text, size, "%.*s", nla_len(words), (const char *)nla_data(words));
@@ -84,7 +88,8 @@ static int on_reply(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-static int receive_answers(struct exchange *exchange, struct nl_cb *cb, struct genl_sending *sending)
+static int receive_answers(
+	struct exchange *exchange, struct nl_cb *cb, struct genl_sending *sending)
 {
 	struct nl_sock *sock = exchange->genl->sock;
 
@@ -135,11 +140,13 @@ int genl_error(const struct genl *genl, struct nbdt_error *err, int code, const 
 	if (code == -EPERM)
 		return nbdt_error_set(err, code, "%s: needs root (CAP_SYS_ADMIN)", text);
 	if (code == -ETIMEDOUT)
-		return nbdt_error_set(err, code, "%s: the kernel does not answer; a disconnect of some "
-			"NBD device, whose server does not read, may be blocking it", text);
+		return nbdt_error_set(err, code,
+			"%s: the kernel does not answer; a disconnect of some NBD device, whose "
+			"server does not read, may be blocking it",
+			text);
 	if (genl->words[0])
-		return nbdt_error_set(err, code, "%s: %s (%s)", text, strerrordesc_np(-code),
-			genl->words);
+		return nbdt_error_set(
+			err, code, "%s: %s (%s)", text, strerrordesc_np(-code), genl->words);
 	return nbdt_error_errno(err, code, "%s", text);
 }
 
@@ -176,19 +183,22 @@ static int on_family(const struct nlmsghdr *header, void *arg)
 	return 0;
 }
 
-/* Not genl_ctrl_resolve(): that waits without limit, and asks for the whole family list in some versions of libnl. */
+/*
+ * Not genl_ctrl_resolve(): that waits without limit, and asks for the whole family list in some
+ * versions of libnl.
+ */
 static int look_up_family(struct genl *genl)
 {
 	struct nl_msg *msg = nlmsg_alloc();
 
 	if (!msg || !genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, GENL_ID_CTRL, 0, 0,
-			CTRL_CMD_GETFAMILY, 1)) {
+			    CTRL_CMD_GETFAMILY, 1)) {
 		nlmsg_free(msg);
 		return -ENOMEM;
 	}
-	int result = nla_put_string(msg, CTRL_ATTR_FAMILY_NAME, NBD_GENL_FAMILY_NAME) < 0
-		? -ENOMEM
-		: genl_exchange(genl, msg, on_family, genl);
+	int result = -ENOMEM;
+	if (nla_put_string(msg, CTRL_ATTR_FAMILY_NAME, NBD_GENL_FAMILY_NAME) == 0)
+		result = genl_exchange(genl, msg, on_family, genl);
 	nlmsg_free(msg);
 	return result;
 }
@@ -201,8 +211,7 @@ static int open_socket(struct genl *genl, struct nbdt_error *err)
 	if (!genl->sock)
 		return nbdt_error_errno(err, -ENOMEM, "netlink");
 	if (genl_connect(genl->sock) < 0)
-		return nbdt_error_errno(err, -EPFNOSUPPORT,
-			"this system has no generic netlink");
+		return nbdt_error_errno(err, -EPFNOSUPPORT, "this system has no generic netlink");
 	/* A kernel without these (before 4.12) just says less. */
 	int fd = nl_socket_get_fd(genl->sock);
 	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
@@ -224,7 +233,8 @@ int genl_open(struct genl *genl, bool isolated, struct nbdt_error *err)
 		return result;
 	result = look_up_family(genl);
 	if (result == -ENOENT)
-		return nbdt_error_set(err, -EPFNOSUPPORT, "the nbd driver has no netlink family here: "
+		return nbdt_error_set(err, -EPFNOSUPPORT,
+			"the nbd driver has no netlink family here: "
 			"other network namespaces need Linux 6.4, and all of them 4.12");
 	if (result < 0)
 		return genl_error(genl, err, result, "looking for the nbd driver");
@@ -242,7 +252,7 @@ struct nl_msg *genl_request(const struct genl *genl, uint8_t command, size_t siz
 	struct nl_msg *msg = nlmsg_alloc_size(NLMSG_HDRLEN + GENL_HDRLEN + size);
 
 	if (msg && !genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, genl->family, 0, 0, command,
-			NBD_GENL_VERSION)) {
+			   NBD_GENL_VERSION)) {
 		nlmsg_free(msg);
 		return NULL;
 	}

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device-internal.h"
 #include "kernel-internal.h"
 
 static void cleanup_genl(struct genl *genl)
@@ -26,7 +27,7 @@ static bool device_exists(int index)
 {
 	struct nbdt_device_info info;
 
-	return nbdt_device_get(index, &info, NULL) == 0;
+	return device_read_at(DEVICE_BLOCK_ROOT, index, &info) == 0;
 }
 
 static int on_index(const struct nlmsghdr *header, void *arg)
@@ -46,8 +47,8 @@ static int connect_once(struct genl *genl, const struct nbdt_kernel_config *conf
 	return result < 0 ? result : genl_exchange(genl, msg, on_index, index);
 }
 
-static int refuse_connect(const struct genl *genl, const struct nbdt_kernel_config *config, int code,
-	struct nbdt_error *err)
+static int refuse_connect(const struct genl *genl, const struct nbdt_kernel_config *config,
+	int code, struct nbdt_error *err)
 {
 	if (code != -EINVAL || genl->words[0])
 		return genl_error(genl, err, code, "connecting an NBD device");
@@ -55,15 +56,31 @@ static int refuse_connect(const struct genl *genl, const struct nbdt_kernel_conf
 		return nbdt_error_set(err, code, "the kernel refuses block size %u or a connection",
 			config->block_size);
 	return nbdt_error_set(err, code,
-		"nbd%d: the kernel refuses the device number, block size %u or a connection, or the "
-		"device is just being removed", config->index, config->block_size);
+		"nbd%d: the kernel refuses the device number, block size %u or a connection, or "
+		"the device is just being removed",
+		config->index, config->block_size);
+}
+
+/* EEXIST: another CONNECT made the device between the kernel's look for it and its own try. */
+static bool is_busy(int result)
+{
+	return result == -EBUSY || result == -EEXIST;
+}
+
+static int wait_busy(int index, struct backoff *backoff, struct nbdt_error *err)
+{
+	if (index != NBDT_INDEX_ANY)
+		return kernel_wait_busy(index, backoff, err);
+	return backoff_sleep(backoff)
+		       ? 0
+		       : nbdt_error_set(err, -EBUSY, "no NBD device lets itself be taken");
 }
 
 int nbdt_kernel_connect(const struct nbdt_kernel_config *config, int *index, struct nbdt_error *err)
 {
 	CLEANUP_GENL struct genl genl = { .sock = NULL };
-	struct kernel_backoff backoff = { 0 };
-	int result = kernel_check_config(config, err);
+	struct backoff backoff = backoff_start(KERNEL_BUSY_MS);
+	int busy = 0, result = kernel_check_config(config, err);
 
 	if (result == 0)
 		result = nbdt_kernel_load_module(err);
@@ -71,19 +88,13 @@ int nbdt_kernel_connect(const struct nbdt_kernel_config *config, int *index, str
 		result = genl_open(&genl, true, err);
 	if (result < 0)
 		return result;
-	/* The kernel reads the descriptors in, and remembers the process id of, whoever sends this. */
+	/* The kernel looks the descriptors up in the sender, and shows its process id. */
 	genl.isolated = false;
-	for (;;) {
+	do
 		result = connect_once(&genl, config, index);
-		/* EEXIST: another CONNECT created the device between the kernel's look and its own creation. */
-		if (result != -EBUSY && result != -EEXIST)
-			break;
-		if (config->index == NBDT_INDEX_ANY && backoff.waited >= KERNEL_BUSY_MS)
-			break;
-		int busy = kernel_wait_busy(config->index, &backoff, err);
-		if (busy < 0)
-			return busy;
-	}
+	while (is_busy(result) && (busy = wait_busy(config->index, &backoff, err)) == 0);
+	if (busy < 0)
+		return busy;
 	return result < 0 ? refuse_connect(&genl, config, result, err) : 0;
 }
 
@@ -100,10 +111,11 @@ int nbdt_kernel_disconnect(int index, struct nbdt_error *err)
 	result = genl_exchange(&genl, msg, NULL, NULL);
 	if (result == -EINVAL && !device_exists(index))
 		return nbdt_error_set(err, -ENODEV, "nbd%d: no such device", index);
-	/* EINVAL besides that: the device is going away, or has gone, by DESTROY_ON_DISCONNECT. */
 	if (result == -ETIMEDOUT)
-		return nbdt_error_set(err, result, "nbd%d: the disconnect is stuck: the server does not "
-			"read, and no timeout is set; it goes on in the background", index);
+		return nbdt_error_set(err, result,
+			"nbd%d: the disconnect is stuck, because the server does not read and no "
+			"timeout is set; it goes on in the background",
+			index);
 	return result < 0 ? genl_error(&genl, err, result, "disconnecting nbd%d", index) : 0;
 }
 
@@ -125,20 +137,23 @@ static int refuse_change(struct genl *genl, int index, const struct nbdt_kernel_
 	const struct nbdt_kernel_change probe = { .identifier = change->identifier };
 	struct nbdt_device_info info;
 
-	if (nbdt_device_get(index, &info, NULL) < 0)
+	if (device_read_at(DEVICE_BLOCK_ROOT, index, &info) < 0)
 		return nbdt_error_set(err, -ENODEV, "nbd%d: no such device", index);
 	if (info.pid == 0)
 		return nbdt_error_set(err, -ENOTCONN, "nbd%d: not connected", index);
 	/* The identifier alone changes nothing, and succeeds on a device that is up. */
 	if (change_once(genl, index, &probe) == 0)
-		return nbdt_error_set(err, -EINVAL, "nbd%d: the kernel refuses the new values or connections",
-			index);
-	if (info.backend[0] && strcmp(info.backend, change->identifier ? change->identifier : ""))
+		return nbdt_error_set(err, -EINVAL,
+			"nbd%d: the kernel refuses the new values or connections", index);
+	if (info.backend[0] &&
+		strcmp(info.backend, change->identifier ? change->identifier : "") != 0)
 		return nbdt_error_set(err, -EINVAL,
 			"nbd%d: connected by somebody else, under the identifier \"%.200s\"", index,
 			info.backend);
-	return nbdt_error_set(err, -ENOTCONN, "nbd%d: disconnected though still in use, or attached by "
-		"ioctls, which leaves nothing to change", index);
+	return nbdt_error_set(err, -ENOTCONN,
+		"nbd%d: disconnected though still in use, or attached by ioctls, which leaves "
+		"nothing to change",
+		index);
 }
 
 int nbdt_kernel_reconfigure(
@@ -147,11 +162,12 @@ int nbdt_kernel_reconfigure(
 	CLEANUP_GENL struct genl genl = { .sock = NULL };
 	int result = kernel_check_change(change, err);
 
-	/* Not isolated: a process that serves the device may call this, and a fork costs it page faults. */
 	if (result == 0)
-		result = genl_open(&genl, false, err);
+		result = genl_open(&genl, true, err);
 	if (result < 0)
 		return result;
+	/* A child that sends keeps no descriptors; these the kernel looks up in the sender. */
+	genl.isolated = change->socket_count == 0;
 	result = change_once(&genl, index, change);
 	if (result == -EINVAL && !genl.words[0])
 		return refuse_change(&genl, index, change, err);

@@ -10,11 +10,12 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "device-internal.h"
 #include "ioctl-device.h"
 
 /*
- * Read-only descriptors: a device keeps its `ro` from the last connection until the next, and the close of a writer makes udev
- * open the device again.
+ * Read-only descriptors: a device keeps its `ro` from the last connection until the next, and the
+ * close of a writer makes udev open the device again.
  */
 static int open_node(int index, int flags)
 {
@@ -29,19 +30,23 @@ static int open_node(int index, int flags)
 }
 
 /*
- * Takes a device with its first socket: from then on the kernel refuses other tasks, and only from then on NBD_CLEAR_SOCK is ours
- * to call; it would tear down anybody's session. Returns a descriptor, or -EBUSY.
+ * Takes a device with its first socket: from then on the kernel refuses other tasks, and only
+ * from then on NBD_CLEAR_SOCK is ours to call; it would tear down anybody's session. Returns a
+ * descriptor, or -EBUSY.
  */
 static int claim(int index, int first_socket)
 {
 	struct nbdt_device_info info;
-	int result = nbdt_device_get(index, &info, NULL);
+	int result = device_read_at(DEVICE_BLOCK_ROOT, index, &info);
 
 	if (result < 0)
 		return result;
 	if (info.pid || info.size)
 		return -EBUSY;
-	/* O_EXCL fails where a filesystem holds the device, but would keep filesystems off it if held on. */
+	/*
+	 * O_EXCL fails where a filesystem holds the device, but would keep filesystems off it if
+	 * held on.
+	 */
 	CLEANUP_CLOSE int exclusive = open_node(index, O_EXCL);
 	if (exclusive < 0)
 		return exclusive;
@@ -59,19 +64,19 @@ static int claim(int index, int first_socket)
 static int refuse_claim(int index, int code, struct nbdt_error *err)
 {
 	if (code == -EPERM || code == -EACCES)
-		return nbdt_error_set(err, -EPERM,
-			"connecting an NBD device needs root (CAP_SYS_ADMIN)");
+		return nbdt_error_set(
+			err, -EPERM, "connecting an NBD device needs root (CAP_SYS_ADMIN)");
 	if (code == -ENOENT || code == -ENXIO)
 		return nbdt_error_set(err, -ENODEV, "/dev/nbd%d: no such device", index);
 	if (code == -ENODEV)
-		return nbdt_error_set(err, -ENODEV, "nbd%d: no such device; by ioctl none can be made",
-			index);
+		return nbdt_error_set(
+			err, -ENODEV, "nbd%d: no such device; by ioctl none can be made", index);
 	return nbdt_error_errno(err, code, "nbd%d: taking the device", index);
 }
 
 static int claim_index(int index, int first_socket, struct nbdt_error *err)
 {
-	struct kernel_backoff backoff = { 0 };
+	struct backoff backoff = backoff_start(KERNEL_BUSY_MS);
 
 	for (;;) {
 		int fd = claim(index, first_socket);
@@ -86,15 +91,18 @@ static int claim_index(int index, int first_socket, struct nbdt_error *err)
 	}
 }
 
-/* The first device that lets itself be claimed. Another process may take any of them meanwhile: then the next. */
+/*
+ * The first device that lets itself be claimed. Another process may take any of them meanwhile:
+ * then the next.
+ */
 static int claim_any(int first_socket, int *index, struct nbdt_error *err)
 {
 	CLEANUP_FREE struct nbdt_device_info *list = NULL;
 	size_t count = 0;
-	int result = nbdt_device_list(&list, &count, err);
+	int result = device_list_at(DEVICE_BLOCK_ROOT, &list, &count);
 
 	if (result < 0)
-		return result;
+		return nbdt_error_errno(err, result, "looking for a free NBD device");
 	for (size_t i = 0; i < count; i++) {
 		int fd = claim(list[i].index, first_socket);
 
@@ -104,8 +112,10 @@ static int claim_any(int first_socket, int *index, struct nbdt_error *err)
 		if (fd >= 0 || (fd != -EBUSY && fd != -ENODEV && fd != -ENOENT && fd != -ENXIO))
 			return fd >= 0 ? fd : refuse_claim(list[i].index, fd, err);
 	}
-	return nbdt_error_set(err, -EBUSY, "none of the %zu NBD devices is free; the nbds_max parameter "
-		"of the kernel module nbd sets their number", count);
+	return nbdt_error_set(err, -EBUSY,
+		"none of the %zu NBD devices is free; the nbds_max parameter "
+		"of the kernel module nbd sets their number",
+		count);
 }
 
 static int step(int fd, unsigned long request, const char *what, unsigned long argument, int index,
@@ -116,7 +126,8 @@ static int step(int fd, unsigned long request, const char *what, unsigned long a
 	return nbdt_error_errno(err, -errno, "nbd%d: setting the %s", index, what);
 }
 
-static int set_values(int fd, const struct nbdt_kernel_config *config, int index, struct nbdt_error *err)
+static int set_values(
+	int fd, const struct nbdt_kernel_config *config, int index, struct nbdt_error *err)
 {
 	uint64_t blocks = config->size / config->block_size;
 	int result = 0;
@@ -124,8 +135,8 @@ static int set_values(int fd, const struct nbdt_kernel_config *config, int index
 	if (blocks > ULONG_MAX || config->timeout > ULONG_MAX)
 		return nbdt_error_set(err, -EINVAL, "nbd%d: size or timeout too large", index);
 	for (size_t i = 1; i < config->socket_count && result == 0; i++)
-		result = step(fd, NBD_SET_SOCK, "connection", (unsigned long)config->sockets[i], index,
-			err);
+		result = step(fd, NBD_SET_SOCK, "connection", (unsigned long)config->sockets[i],
+			index, err);
 	if (result == 0)
 		result = step(fd, NBD_SET_BLKSIZE, "block size", config->block_size, index, err);
 	if (result == 0)
@@ -133,15 +144,16 @@ static int set_values(int fd, const struct nbdt_kernel_config *config, int index
 	if (result == 0)
 		result = step(fd, NBD_SET_FLAGS, "flags", config->server_flags, index, err);
 	if (result == 0)
-		result = step(fd, NBD_SET_TIMEOUT, "timeout", (unsigned long)config->timeout, index, err);
+		result = step(
+			fd, NBD_SET_TIMEOUT, "timeout", (unsigned long)config->timeout, index, err);
 	return result;
 }
 
 int ioctl_device_set_up(const struct nbdt_kernel_config *config, int *index, struct nbdt_error *err)
 {
 	int fd = config->index == NBDT_INDEX_ANY
-		? claim_any(config->sockets[0], index, err)
-		: claim_index(config->index, config->sockets[0], err);
+			 ? claim_any(config->sockets[0], index, err)
+			 : claim_index(config->index, config->sockets[0], err);
 
 	if (fd < 0)
 		return fd;
@@ -160,6 +172,10 @@ bool ioctl_device_is_up(int index, uint64_t size)
 {
 	struct nbdt_device_info info;
 
-	/* The pid comes first, the size last; what does not fill a sector the block layer does not show. */
-	return nbdt_device_get(index, &info, NULL) == 0 && info.pid && info.size == size / 512 * 512;
+	/*
+	 * The pid comes first, the size last; what does not fill a sector the block layer does
+	 * not show.
+	 */
+	return device_read_at(DEVICE_BLOCK_ROOT, index, &info) == 0 && info.pid &&
+	       info.size == size / 512 * 512;
 }

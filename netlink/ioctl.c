@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The session of a device attached by ioctl: a thread that sets the device up and stays in NBD_DO_IT. With the kernel's
- * value it says nothing about the cause of the end: a disconnect and the server's close both give 0.
+ * The session of a device attached by ioctl: a thread that sets the device up and stays in
+ * NBD_DO_IT. What that returns says nothing about the cause of the end: a disconnect and the
+ * server's close both give 0.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +35,7 @@ struct nbdt_ioctl_session {
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t changed;
 	enum phase phase;
-	int fd; /* the device, or -1 */
+	int fd;                  /* the device, or -1 */
 	struct nbdt_error error; /* why it ended, if it failed */
 };
 
@@ -55,7 +56,8 @@ static void *run_session(void *arg)
 	if (fd >= 0) {
 		enter(session, RUNNING, fd);
 		if (ioctl(fd, NBD_DO_IT) < 0)
-			nbdt_error_errno(&session->error, -errno, "nbd%d: NBD_DO_IT", session->index);
+			nbdt_error_errno(
+				&session->error, -errno, "nbd%d: NBD_DO_IT", session->index);
 		ioctl(fd, NBD_CLEAR_SOCK);
 	}
 	enter(session, ENDED, -1);
@@ -126,22 +128,24 @@ static enum phase wait_set_up(struct nbdt_ioctl_session *session)
 /* NBD_DO_IT does not return while the device lives: only sysfs tells that it is up. */
 static int wait_up(struct nbdt_ioctl_session *session, struct nbdt_error *err)
 {
-	const struct timespec pause = { .tv_nsec = UP_PAUSE_MS * 1000000 };
+	const struct timespec pause = { .tv_nsec = UP_PAUSE_MS * 1000000L };
 	enum phase phase = wait_set_up(session);
 
-	for (unsigned int waited = 0; phase == RUNNING && waited < UP_LIMIT_MS; waited += UP_PAUSE_MS) {
+	for (unsigned int waited = 0; phase == RUNNING && waited < UP_LIMIT_MS;
+		waited += UP_PAUSE_MS) {
 		if (ioctl_device_is_up(session->index, session->size))
 			return 0;
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 		phase = current_phase(session);
 	}
 	if (phase == RUNNING)
-		return nbdt_error_set(err, -ETIMEDOUT, "nbd%d: the device does not come up",
-			session->index);
+		return nbdt_error_set(
+			err, -ETIMEDOUT, "nbd%d: the device does not come up", session->index);
 	/* It has ended, and nobody else writes the error any more. */
 	if (session->error.code < 0)
 		return nbdt_error_set(err, session->error.code, "%s", session->error.text);
-	return nbdt_error_set(err, -ECONNRESET, "nbd%d: the server hung up at once", session->index);
+	return nbdt_error_set(
+		err, -ECONNRESET, "nbd%d: the server hung up at once", session->index);
 }
 
 int nbdt_ioctl_attach(const struct nbdt_kernel_config *config, struct nbdt_ioctl_session **session,
@@ -194,8 +198,8 @@ int nbdt_ioctl_disconnect(struct nbdt_ioctl_session *session, struct nbdt_error 
 		result = -errno;
 	if (fd >= 0)
 		close(fd);
-	return result < 0
-		? nbdt_error_errno(err, result, "disconnecting nbd%d", session->index) : 0;
+	return result < 0 ? nbdt_error_errno(err, result, "disconnecting nbd%d", session->index)
+			  : 0;
 }
 
 void nbdt_ioctl_finish(struct nbdt_ioctl_session *session)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks of what is handed to the kernel: it answers most mistakes with EINVAL alone, and some with success. */
+/*
+ * Checks of what is handed to the kernel: it answers most mistakes with EINVAL alone, and some
+ * with success.
+ */
 #include <errno.h>
 #include <linux/nbd.h>
 #include <netinet/in.h>
@@ -13,7 +16,10 @@
 /* sysfs shows the identifier in one page, with a newline after it. */
 #define MAX_IDENTIFIER 4000
 
-/* 6.18 and later stable kernels refuse all but TCP and Unix stream sockets; earlier ones break later. */
+/*
+ * 6.18 and later stable kernels refuse all but TCP and Unix stream sockets; earlier ones break
+ * later.
+ */
 static int check_socket_kind(int fd, size_t number, struct nbdt_error *err)
 {
 	int type = 0, domain = 0, protocol = 0;
@@ -31,15 +37,16 @@ static int check_socket_kind(int fd, size_t number, struct nbdt_error *err)
 	bool tcp = (domain == AF_INET || domain == AF_INET6) && protocol == IPPROTO_TCP;
 	if (!unix_stream && !tcp)
 		return nbdt_error_set(err, -EINVAL,
-			"connection %zu: the kernel takes only TCP and Unix stream sockets", number);
+			"connection %zu: the kernel takes only TCP and Unix stream sockets",
+			number);
 	return 0;
 }
 
 static int check_sockets(const int *sockets, size_t count, struct nbdt_error *err)
 {
 	if (count > MAX_SOCKETS)
-		return nbdt_error_set(err, -EINVAL,
-			"%zu connections for one device: at most %d", count, MAX_SOCKETS);
+		return nbdt_error_set(err, -EINVAL, "%zu connections for one device: at most %d",
+			count, MAX_SOCKETS);
 	for (size_t i = 0; i < count; i++) {
 		struct sockaddr_storage peer;
 		socklen_t length = sizeof(peer);
@@ -59,7 +66,8 @@ static int check_block_size(uint32_t block_size, struct nbdt_error *err)
 	/* Up to the page size, and from 6.15 on up to 64 KiB: the kernel knows which. */
 	if (block_size < 512 || block_size > 65536 || (block_size & (block_size - 1)))
 		return nbdt_error_set(err, -EINVAL,
-			"block size %u: must be a power of two from 512 to the page size", block_size);
+			"block size %u: must be a power of two from 512 to the page size",
+			block_size);
 	return 0;
 }
 
@@ -84,20 +92,22 @@ static int check_identifier(const char *identifier, struct nbdt_error *err)
 int kernel_check_config(const struct nbdt_kernel_config *config, struct nbdt_error *err)
 {
 	if (config->index < NBDT_INDEX_ANY)
-		return nbdt_error_set(err, -EINVAL, "device number %d: not a number of a device",
-			config->index);
+		return nbdt_error_set(
+			err, -EINVAL, "device number %d: not a number of a device", config->index);
 	if (config->socket_count == 0)
 		return nbdt_error_set(err, -EINVAL, "no connection to attach");
 	if (config->socket_count > 1 && !(config->server_flags & NBD_FLAG_CAN_MULTI_CONN))
 		return nbdt_error_set(err, -EINVAL,
 			"%zu connections: the server does not announce that several are safe "
-			"(NBD_FLAG_CAN_MULTI_CONN)", config->socket_count);
+			"(NBD_FLAG_CAN_MULTI_CONN)",
+			config->socket_count);
 	int result = check_block_size(config->block_size, err);
 	if (result == 0)
 		result = check_size(config->size, err);
 	/* The kernel would drop the tail of an odd size without a word. */
 	if (result == 0 && config->size % config->block_size)
-		result = nbdt_error_set(err, -EINVAL, "size %llu: not a multiple of the block size %u",
+		result = nbdt_error_set(err, -EINVAL,
+			"size %llu: not a multiple of the block size %u",
 			(unsigned long long)config->size, config->block_size);
 	if (result == 0)
 		result = check_identifier(config->identifier, err);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Link-dead events: drivers/block/nbd.c, nbd_dead_link_work(). The kernel sends them to the initial network namespace only. */
+/*
+ * Link-dead events: drivers/block/nbd.c, nbd_dead_link_work(). The kernel sends them to the
+ * initial network namespace only.
+ */
 #include <errno.h>
 #include <linux/nbd-netlink.h>
 #include <netlink/genl/genl.h>
@@ -25,9 +28,11 @@ int nbdt_link_events_open(struct nbdt_link_events **events, struct nbdt_error *e
 		return nbdt_error_errno(err, -ENOMEM, "link events");
 	int result = genl_open(&opened->genl, true, err);
 	if (result == 0 && opened->genl.group < 0)
-		result = nbdt_error_set(err, -EPFNOSUPPORT, "the nbd driver announces no dead links");
+		result = nbdt_error_set(
+			err, -EPFNOSUPPORT, "the nbd driver announces no dead links");
 	if (result == 0 && nl_socket_add_membership(opened->genl.sock, opened->genl.group) < 0)
-		result = nbdt_error_errno(err, -errno, "subscribing to the nbd driver's link events");
+		result = nbdt_error_errno(
+			err, -errno, "subscribing to the nbd driver's link events");
 	if (result < 0) {
 		nbdt_link_events_close(opened);
 		return result;
@@ -44,8 +49,8 @@ int nbdt_link_events_fd(const struct nbdt_link_events *events)
 }
 
 /* The device of a message, or a negative errno if it is no link-dead event. */
-static int read_event(const struct nbdt_link_events *events, const struct nlmsghdr *header, int size,
-	int *index)
+static int read_event(
+	const struct nbdt_link_events *events, const struct nlmsghdr *header, int size, int *index)
 {
 	const struct genlmsghdr *family_header;
 
@@ -76,7 +81,8 @@ int nbdt_link_events_next(struct nbdt_link_events *events, int *index, struct nb
 		if (size < 0)
 			return nbdt_error_errno(err, -errno, "receiving link events");
 		/* Port 0 is the kernel; others may send to this socket too. */
-		if (sender.nl_pid == 0 && read_event(events, &message.header, (int)size, index) == 0)
+		if (sender.nl_pid == 0 &&
+			read_event(events, &message.header, (int)size, index) == 0)
 			return 0;
 	}
 }

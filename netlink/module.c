@@ -14,7 +14,10 @@
 
 #define MODPROBE_LIMIT_MS 30000
 
-/* A block driver is listed with its major number, also one that is built in and has no devices yet. */
+/*
+ * A block driver is listed with its major number, also one that is built in and has no devices
+ * yet.
+ */
 static bool listed_in_proc_devices(void)
 {
 	char line[128];
@@ -70,24 +73,24 @@ static int spawn_modprobe(int stderr_fd, pid_t *pid)
 /* Reads up to the end of the stream; what does not fit is dropped. */
 static int read_words(int fd, char *words, size_t size)
 {
-	char rest[256];
+	char piece[256];
 	size_t used = 0;
 
 	for (;;) {
 		struct pollfd wait = { .fd = fd, .events = POLLIN };
-		bool full = used == size - 1;
 		int ready = poll(&wait, 1, MODPROBE_LIMIT_MS);
 
 		if (ready == 0)
 			return -ETIMEDOUT;
-		ssize_t got = ready < 0 ? -1 : read(fd, full ? rest : words + used,
-						full ? sizeof(rest) : size - 1 - used);
+		ssize_t got = ready < 0 ? -1 : read(fd, piece, sizeof(piece));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
 			break;
-		if (!full)
-			used += (size_t)got;
+		size_t room = size - 1 - used;
+		size_t take = (size_t)got < room ? (size_t)got : room;
+		memcpy(words + used, piece, take);
+		used += take;
 	}
 	words[used] = '\0';
 	return 0;
@@ -144,8 +147,8 @@ int nbdt_kernel_load_module(struct nbdt_error *err)
 		return nbdt_error_set(err, -ENODEV,
 			"the kernel module nbd cannot be loaded: modprobe: %s", strerror(-result));
 	if (strstr(words, "Operation not permitted"))
-		return nbdt_error_set(err, -EPERM,
-			"loading the kernel module nbd needs root (CAP_SYS_MODULE)");
+		return nbdt_error_set(
+			err, -EPERM, "loading the kernel module nbd needs root (CAP_SYS_MODULE)");
 	return nbdt_error_set(err, -ENODEV, "the kernel module nbd cannot be loaded: %s",
 		words[0] ? tidy(words) : "modprobe gives no reason");
 }
