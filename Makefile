@@ -85,4 +85,78 @@ $(addprefix $(BUILD)/interop/,$(INTEROP_PROGRAMS)): $(BUILD)/interop/%: $(BUILD)
 unit-programs: $(addprefix $(BUILD)/unit/,$(UNIT_TESTS))
 interop-programs: all $(addprefix $(BUILD)/interop/,$(INTEROP_PROGRAMS))
 
+$(BUILD)/nbdtools.pc: Makefile
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' \
+		'Name: nbdtools' 'Description: NBD client, server and Linux attachment' \
+		'Version: $(VERSION)' 'Requires.private: $(LIB_PACKAGES)' \
+		'Libs: -L$${libdir} -lnbdtools' 'Libs.private: -pthread' \
+		'Cflags: -I$${includedir}' > $@
+
+.PHONY: install
+install: all
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) \
+		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPLETIONDIR)
+	$(INSTALL) -m 0755 $(addprefix $(BUILD)/bin/,$(COMMANDS)) $(DESTDIR)$(SBINDIR)
+	$(INSTALL) -m 0644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -m 0644 $(STATIC_LIB) $(DESTDIR)$(LIBDIR)
+	$(INSTALL) -m 0755 $(SHARED_LIB) $(DESTDIR)$(LIBDIR)
+	ln -sf $(notdir $(SHARED_LIB)) $(DESTDIR)$(LIBDIR)/libnbdtools.so
+	$(INSTALL) -m 0644 $(BUILD)/nbdtools.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(INSTALL) -m 0644 $(wildcard cmd/*.8) $(DESTDIR)$(MANDIR)/man8
+	for command in $(COMMANDS); do \
+		$(INSTALL) -m 0644 cmd/completion.bash $(DESTDIR)$(COMPLETIONDIR)/$$command || exit 1; \
+	done
+
+# Tests. TEST names one test, or several: make vm TEST=disconnect-refuses-mounted
+
+.PHONY: deps-build deps-demo deps-check
+deps-build:
+	tests/install-packages build
+deps-demo:
+	tests/install-packages build demo
+deps-check:
+	tests/install-packages build demo check
+
+.PHONY: demo
+demo: deps-demo
+	$(MAKE) all
+	tests/demo
+
+.PHONY: check check-long
+check: deps-check
+	tests/check
+check-long: deps-check
+	tests/check --long
+
+.PHONY: unit interop vm bench lint
+unit: unit-programs
+	BUILD=$(BUILD) tests/unit/run $(TEST)
+interop: interop-programs
+	BUILD=$(BUILD) tests/interop/run $(TEST)
+vm: all
+	BUILD=$(BUILD) tests/vm/run $(TEST)
+bench: deps-check
+	$(MAKE) all
+	BUILD=$(BUILD) tests/bench/run
+lint:
+	tests/lint
+
+.PHONY: clean distclean help
+clean:
+	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} + 2>/dev/null || true
+distclean:
+	rm -rf $(BUILD)
+help:
+	@printf '%s\n' \
+		'make              build into $(BUILD)' \
+		'make demo         install packages, build, attach and use an image' \
+		'make check        install packages, build, run all tests of CI' \
+		'make check-long   the same and what takes longer: other kernels, stress' \
+		'make unit|interop|vm [TEST=name]  one kind of tests, or one test' \
+		'make lint         clang-tidy, cppcheck, shellcheck and house rules' \
+		'make bench        compare with qemu-nbd, nbdkit and losetup in the test kernel' \
+		'make install      PREFIX=$(PREFIX) DESTDIR=' \
+		'make clean        keeps downloads; distclean does not'
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
