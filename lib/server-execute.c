@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Carrying out requests on the device, at once or later. */
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "server-connection.h"
+#include "wire.h"
+
+/* Coarse: a few milliseconds matter to nobody who asks, and it costs next to nothing. */
+static int_fast64_t now_milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int_fast64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void queue_reply(struct slot *slot, int result)
+{
+	atomic_store_explicit(&slot->start, 0, memory_order_relaxed);
+	wire_put32(&slot->reply.magic, NBD_SIMPLE_REPLY_MAGIC);
+	wire_put32(&slot->reply.error, request_wire_error(&slot->wire, result));
+	wire_put64(&slot->reply.cookie, slot->wire.cookie);
+	slot->data_length = 0;
+	if (!result && slot->wire.type == NBD_CMD_READ)
+		slot->data_length = slot->wire.length;
+	reply_queue_add(slot);
+}
+
+/* Goes on after a step of a request: with the flush that FUA still needs, or to the reply. */
+static void finish_step(struct slot *slot, int result)
+{
+	struct connection *connection = slot->connection;
+
+	if (!result && slot->flush_after) {
+		slot->flush_after = false;
+		result = connection->device->ops->flush(connection->device, &slot->request);
+	}
+	if (result == NBDT_PENDING)
+		connection->pending++;
+	else
+		queue_reply(slot, result);
+}
+
+/*
+ * Called from any thread. All is done under the lock, so that the connection cannot go away before this has finished.
+ */
+static void complete(struct nbdt_request *request, int result)
+{
+	struct slot *slot = (struct slot *)request;
+	struct connection *connection = slot->connection;
+
+	pthread_mutex_lock(&connection->done_lock);
+	slot->result = result;
+	slot->next = connection->done;
+	connection->done = slot;
+	if (!slot->next)
+		eventfd_write(connection->done_fd, 1);
+	pthread_mutex_unlock(&connection->done_lock);
+}
+
+void connection_collect(struct connection *connection)
+{
+	if (!connection->pending)
+		return;
+	pthread_mutex_lock(&connection->done_lock);
+	struct slot *done = connection->done;
+	connection->done = NULL;
+	pthread_mutex_unlock(&connection->done_lock);
+	while (done) {
+		struct slot *slot = done;
+
+		done = slot->next;
+		connection->pending--;
+		finish_step(slot, slot->result);
+	}
+}
+
+static int operate(struct nbdt_device *device, struct slot *slot)
+{
+	const struct nbdt_device_ops *ops = device->ops;
+
+	switch (slot->wire.type) {
+	case NBD_CMD_READ:
+		return ops->pread(device, &slot->request);
+	case NBD_CMD_WRITE:
+		return ops->pwrite(device, &slot->request);
+	case NBD_CMD_FLUSH:
+		return ops->flush(device, &slot->request);
+	case NBD_CMD_TRIM:
+		return ops->trim(device, &slot->request);
+	case NBD_CMD_WRITE_ZEROES:
+		return ops->zero(device, &slot->request);
+	case NBD_CMD_CACHE:
+		return ops->cache(device, &slot->request);
+	default:
+		return -EINVAL;
+	}
+}
+
+static bool needs_flush(const struct nbdt_device *device, const struct slot *slot)
+{
+	if (device->can_fua || !(slot->wire.flags & NBD_CMD_FLAG_FUA))
+		return false;
+	return slot->wire.type == NBD_CMD_WRITE || slot->wire.type == NBD_CMD_TRIM ||
+		slot->wire.type == NBD_CMD_WRITE_ZEROES;
+}
+
+void slot_execute(struct slot *slot)
+{
+	struct nbdt_device *device = slot->connection->device;
+	struct nbdt_request *request = &slot->request;
+
+	/* What an empty range means is undefined on the wire: devices are spared it. */
+	if (!slot->wire.length && slot->wire.type != NBD_CMD_FLUSH) {
+		queue_reply(slot, 0);
+		return;
+	}
+	request->offset = slot->wire.offset;
+	request->length = slot->wire.length;
+	request->flags = request_device_flags(&slot->wire);
+	request->complete = complete;
+	slot->flush_after = needs_flush(device, slot);
+	if (slot->flush_after)
+		request->flags &= ~(unsigned int)NBDT_REQUEST_FUA;
+	atomic_store_explicit(&slot->start, now_milliseconds(), memory_order_relaxed);
+	finish_step(slot, operate(device, slot));
+}
+
+void slot_refuse(struct slot *slot, int result)
+{
+	queue_reply(slot, result);
+}
+
+unsigned int connection_oldest_request(struct connection *connection)
+{
+	int_fast64_t now = now_milliseconds();
+	int_fast64_t oldest = 0;
+
+	for (size_t i = 0; i < CONNECTION_SLOTS; i++) {
+		int_fast64_t start = atomic_load_explicit(
+			&connection->slots[i].start, memory_order_relaxed);
+
+		if (start && now - start > oldest)
+			oldest = now - start;
+	}
+	return oldest < UINT32_MAX ? (unsigned int)oldest : UINT32_MAX;
+}

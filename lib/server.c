@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server: its exports, and serving and stopping its clients. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "server-connection.h"
+#include "server.h"
+#include "utf8.h"
+
+#define HANDSHAKE_TIMEOUT 10000 /* milliseconds */
+#define MEMORY_LIMIT ((size_t)64 * 1024 * 1024)
+
+static void set_options(struct nbdt_server *server, const struct nbdt_server_options *options)
+{
+	if (options)
+		server->options = *options;
+	if (!server->options.handshake_timeout)
+		server->options.handshake_timeout = HANDSHAKE_TIMEOUT;
+	if (!server->options.memory_limit)
+		server->options.memory_limit = MEMORY_LIMIT;
+}
+
+int nbdt_server_new(const struct nbdt_server_options *options, struct nbdt_server **server,
+	struct nbdt_error *err)
+{
+	struct nbdt_server *new = calloc(1, sizeof(*new));
+
+	if (!new)
+		return nbdt_error_errno(err, -ENOMEM, "cannot make a server");
+	new->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (new->stop_fd < 0) {
+		int result = nbdt_error_errno(err, -errno, "cannot make a server");
+		free(new);
+		return result;
+	}
+	pthread_mutex_init(&new->lock, NULL);
+	set_options(new, options);
+	*server = new;
+	return 0;
+}
+
+static int check_export(const struct nbdt_server *server, const char *name,
+	const char *description, struct nbdt_error *err)
+{
+	if (strlen(name) > NBDT_MAX_STRING || !utf8_valid(name, strlen(name)))
+		return nbdt_error_set(err, -EINVAL,
+			"export name \"%s\" is over %u bytes or not UTF-8", name, NBDT_MAX_STRING);
+	if (description && (strlen(description) > NBDT_MAX_STRING ||
+		!utf8_valid(description, strlen(description))))
+		return nbdt_error_set(err, -EINVAL,
+			"description of export \"%s\" is over %u bytes or not UTF-8", name,
+			NBDT_MAX_STRING);
+	for (size_t i = 0; i < server->export_count; i++) {
+		if (!strcmp(server->exports[i].name, name))
+			return nbdt_error_set(
+				err, -EEXIST, "there is an export \"%s\" already", name);
+	}
+	return 0;
+}
+
+int nbdt_server_add_export(struct nbdt_server *server, const char *name, const char *description,
+	struct nbdt_device *device, struct nbdt_error *err)
+{
+	int result = check_export(server, name, description, err);
+	if (result)
+		return result;
+	struct server_export *exports = reallocarray(
+		server->exports, server->export_count + 1, sizeof(server->exports[0]));
+	if (!exports)
+		return nbdt_error_errno(err, -ENOMEM, "export \"%s\"", name);
+	server->exports = exports;
+	struct server_export *export = &exports[server->export_count];
+	export->device = device;
+	export->name = strdup(name);
+	export->description = description ? strdup(description) : NULL;
+	if (!export->name || (description && !export->description)) {
+		free(export->name);
+		free(export->description);
+		return nbdt_error_errno(err, -ENOMEM, "export \"%s\"", name);
+	}
+	server->export_count++;
+	return 0;
+}
+
+const struct server_export *server_find_export(
+	const struct nbdt_server *server, const char *name, size_t length)
+{
+	for (size_t i = 0; i < server->export_count; i++) {
+		const struct server_export *export = &server->exports[i];
+
+		if (strlen(export->name) == length && !memcmp(export->name, name, length))
+			return export;
+	}
+	/* The first export is the default one, unless an export has the empty name. */
+	return length == 0 && server->export_count ? &server->exports[0] : NULL;
+}
+
+/* A socket that cannot be served is closed all the same. */
+static struct transport *open_transport(int socket, struct nbdt_error *err)
+{
+	struct transport *transport = transport_plain(socket);
+
+	if (!transport) {
+		nbdt_error_errno(err, -ENOMEM, "cannot serve a client");
+		close(socket);
+	}
+	return transport;
+}
+
+int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error *err)
+{
+	struct server_choice choice = { 0 };
+	struct transport *transport = open_transport(socket, err);
+
+	if (!transport)
+		return -ENOMEM;
+	int result = server_handshake(server, transport, &choice, err);
+	if (!result && choice.export)
+		result = server_transmission(server, transport, &choice, err);
+	transport_close(transport);
+	return result;
+}
+
+int nbdt_server_serve_transmission(
+	struct nbdt_server *server, const char *name, int socket, struct nbdt_error *err)
+{
+	/* Whoever skips the handshake knows the block sizes from the device itself. */
+	const struct server_choice choice = {
+		.export = server_find_export(server, name, strlen(name)),
+		.block_sizes = true,
+	};
+
+	if (!choice.export) {
+		close(socket);
+		return nbdt_error_set(err, -ENXIO, "there is no export \"%s\"", name);
+	}
+	struct transport *transport = open_transport(socket, err);
+	if (!transport)
+		return -ENOMEM;
+	int result = server_transmission(server, transport, &choice, err);
+	transport_close(transport);
+	return result;
+}
+
+void nbdt_server_stop(struct nbdt_server *server)
+{
+	atomic_store(&server->stopping, true);
+	eventfd_write(server->stop_fd, 1);
+}
+
+unsigned int nbdt_server_oldest_request(struct nbdt_server *server)
+{
+	unsigned int oldest = 0;
+
+	pthread_mutex_lock(&server->lock);
+	for (struct connection *at = server->connections; at; at = at->next) {
+		unsigned int age = connection_oldest_request(at);
+
+		if (age > oldest)
+			oldest = age;
+	}
+	pthread_mutex_unlock(&server->lock);
+	return oldest;
+}
+
+void nbdt_server_free(struct nbdt_server *server)
+{
+	if (!server)
+		return;
+	for (size_t i = 0; i < server->export_count; i++) {
+		free(server->exports[i].name);
+		free(server->exports[i].description);
+	}
+	free(server->exports);
+	close(server->stop_fd);
+	pthread_mutex_destroy(&server->lock);
+	free(server);
+}
