@@ -148,7 +148,7 @@ static int refuse_change(struct genl *genl, int index, const struct nbdt_kernel_
 	if (info.backend[0] &&
 		strcmp(info.backend, change->identifier ? change->identifier : "") != 0)
 		return nbdt_error_set(err, -EINVAL,
-			"nbd%d: connected by somebody else, under the identifier \"%.200s\"", index,
+			"nbd%d: connected under another identifier, \"%.200s\"", index,
 			info.backend);
 	return nbdt_error_set(err, -ENOTCONN,
 		"nbd%d: disconnected though still in use, or attached by ioctls, which leaves "

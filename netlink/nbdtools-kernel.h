@@ -64,9 +64,14 @@ struct nbdt_kernel_config {
  * *INDEX. The kernel takes its own references; the caller closes its descriptors when it likes.
  * An explicit index that is only open for a moment, as udev's probing does, is tried again for up
  * to three seconds. Loads the module when needed.
- * Errors: -EBUSY the index is connected or in use (the text says by whom); -EALREADY the index is
- * connected; -EPERM needs CAP_SYS_ADMIN; -ENODEV no nbd driver; -EPFNOSUPPORT the driver has no
- * netlink family (in this network namespace): use nbdt_ioctl_attach(); -EINVAL refused values.
+ * Errors: -EALREADY the index is connected (the text says to what); -EBUSY it is held open by another
+ * program, or still in use after a disconnect; -EPERM needs CAP_SYS_ADMIN; -ENODEV no nbd driver;
+ * -EPFNOSUPPORT the driver has no netlink family (in this network namespace): use
+ * nbdt_ioctl_attach(); -EINVAL refused values or sockets; -EBADF, -ENOTSOCK, -ENOTCONN bad sockets;
+ * -ETIMEDOUT as under nbdt_kernel_disconnect().
+ *
+ * With NBDT_DESTROY_ON_DISCONNECT and an explicit index, a CONNECT that fails deletes an idle device of
+ * that number. The process id that sysfs shows is that of the caller.
  */
 int nbdt_kernel_connect(
 	const struct nbdt_kernel_config *config, int *index, struct nbdt_error *err);
@@ -74,7 +79,12 @@ int nbdt_kernel_connect(
 /*
  * Disconnects a device (NBD_CMD_DISCONNECT), whoever attached it and whoever uses it. Flushes
  * nothing; I/O in flight fails with EIO. A device that is not connected is no error.
- * Errors: -ENODEV no such device; -EPERM; -EPFNOSUPPORT as above.
+ * Errors: -ENODEV no such device; -EPERM; -EPFNOSUPPORT as above; -ETIMEDOUT not done within ten
+ * seconds: the kernel is stuck sending to a server that does not read, as it may be for ever where
+ * the device has no timeout. It goes on in the background, and shutdown(2) of either end of the
+ * connection, or the server's end, frees it. Until then every request of generic netlink, of
+ * whatever family and process, hangs in the kernel, unkillable; the functions of this library give
+ * -ETIMEDOUT after ten seconds instead, because they send from a child process.
  */
 int nbdt_kernel_disconnect(int index, struct nbdt_error *err);
 
@@ -91,8 +101,9 @@ struct nbdt_kernel_change {
 
 /*
  * Changes a connected device (NBD_CMD_RECONFIGURE).
+ * Success does not mean that a link was replaced: where none is dead, the kernel drops the socket.
  * Errors: -ENOTCONN it is not connected by netlink; -EINVAL refused values, or another identifier;
- * -EPERM; -ENODEV; -EPFNOSUPPORT.
+ * -EPERM; -ENODEV; -EPFNOSUPPORT; those of nbdt_kernel_connect() for sockets; -ETIMEDOUT.
  */
 int nbdt_kernel_reconfigure(
 	int index, const struct nbdt_kernel_change *change, struct nbdt_error *err);
@@ -104,8 +115,9 @@ struct nbdt_kernel_status {
 
 /*
  * Asks the driver for the status of one device (NBD_CMD_STATUS) or, with NBDT_INDEX_ANY, of all.
- * *LIST is allocated, for free(); COUNT its length. Needs no privileges.
- * Errors: -ENODEV, -EPFNOSUPPORT, -ENOMEM.
+ * *LIST is allocated, for free(), and NULL if there are none; COUNT its length. Needs no
+ * privileges. The kernel's answer breaks near 3270 devices.
+ * Errors: -ENODEV, -EPFNOSUPPORT, -ENOMEM, -ETIMEDOUT.
  */
 int nbdt_kernel_get_status(
 	int index, struct nbdt_kernel_status **list, size_t *count, struct nbdt_error *err);
@@ -127,7 +139,10 @@ struct nbdt_link_events;
 int nbdt_link_events_open(struct nbdt_link_events **events, struct nbdt_error *err);
 /* A descriptor that polls readable when an event waits. */
 int nbdt_link_events_fd(const struct nbdt_link_events *events);
-/* Takes the next event without waiting: 0 and *INDEX, or -EAGAIN when there is none. */
+/*
+ * Takes the next event without waiting: 0 and *INDEX, or -EAGAIN when there is none. -ENOBUFS: some
+ * were lost, because they were not taken in time; any link may be dead.
+ */
 int nbdt_link_events_next(struct nbdt_link_events *events, int *index, struct nbdt_error *err);
 void nbdt_link_events_close(struct nbdt_link_events *events);
 
@@ -138,15 +153,20 @@ struct nbdt_ioctl_session;
 /*
  * Attaches by NBD_SET_SOCK … NBD_DO_IT, from a thread of its own that stays in NBD_DO_IT with all
  * signals blocked; the process must live as long as the device. With NBDT_INDEX_ANY free devices
- * are claimed one by one. Returns once the device is up. dead_timeout, client_flags and identifier
- * do not exist on this path and are ignored.
- * Errors: as nbdt_kernel_connect().
+ * are claimed one by one; none can be made. Returns once the device is up. dead_timeout,
+ * client_flags and identifier do not exist on this path and are ignored.
+ * Errors: as nbdt_kernel_connect(); -ECONNRESET the server hung up at once. On failure nothing
+ * stays attached.
  */
 int nbdt_ioctl_attach(const struct nbdt_kernel_config *config, struct nbdt_ioctl_session **session,
 	int *index, struct nbdt_error *err);
 /* A descriptor that polls readable once the session has ended. */
 int nbdt_ioctl_fd(const struct nbdt_ioctl_session *session);
-/* Asks the kernel to disconnect (NBD_DISCONNECT); returns at once. */
+/*
+ * Asks the kernel to say goodbye and hang up (NBD_DISCONNECT, NBD_CLEAR_SOCK); does not wait for the
+ * end of the session, but may have to for a server that does not read: not from a thread that
+ * serves the device. After the end it does nothing and returns 0.
+ */
 int nbdt_ioctl_disconnect(struct nbdt_ioctl_session *session, struct nbdt_error *err);
 /* Waits for the end of the session, cleans the device, frees the session. */
 void nbdt_ioctl_finish(struct nbdt_ioctl_session *session);
@@ -211,6 +231,12 @@ int nbdt_device_wait_free(int index, unsigned int timeout, struct nbdt_error *er
  * TEXT empty. Users that only have the node open are not seen.
  */
 int nbdt_device_users(int index, char *text, size_t size);
+
+/*
+ * Writes the mount points of a device and its partitions into TEXT, with commas between them. Returns
+ * how many there are; 0 leaves TEXT empty.
+ */
+int nbdt_device_mountpoints(int index, char *text, size_t size);
 
 /*
  * Claims a device for itself: opens the whole disk with O_EXCL, which the kernel refuses while it or a
