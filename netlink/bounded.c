@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A block device whose server is dead puts those who open, sync or close it to sleep beyond the
- * reach of every signal. A thread in that sleep cannot be abandoned: the process could not exit, its
- * parent would wait for it, and the descriptors it shares (sockets, the lock of the records) would
- * stay open. A process can: it is given no descriptor of ours, belongs to init from the start, and
- * ends by itself once the device is disconnected and its system call fails.
+ * reach of every signal. A thread in that sleep cannot be abandoned: the process could not exit,
+ * its parent would wait for it, and the descriptors it shares (sockets, the lock of the records)
+ * would stay open. A process can: it is given no descriptor of ours, belongs to init from the
+ * start, and ends by itself once the device is disconnected and its system call fails.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +20,8 @@
 #include "cleanup.h"
 
 /*
- * A fork without exit signal: the program that uses this library sees no SIGCHLD, and its waitpid(-1)
- * takes nothing away. All arguments are zero, so that their order, which some machines
+ * A fork without exit signal: the program that uses this library sees no SIGCHLD, and its
+ * waitpid(-1) takes nothing away. All arguments are zero, so that their order, which some machines
  * swap, does not matter.
  */
 static pid_t fork_silently(void)

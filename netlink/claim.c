@@ -34,8 +34,8 @@ int nbdt_device_claim(int index, int flags, struct nbdt_error *err)
 }
 
 /*
- * The last close of a device writes back as well, and waits as long: it must happen over there too. A
- * write-back error is told to the first who asks after it, so a fresh open gets it.
+ * The last close of a device writes back as well, and waits as long: it must happen over there
+ * too. A write-back error is told to the first who asks after it, so a fresh open gets it.
  */
 static int sync_device(const void *path)
 {
@@ -55,8 +55,8 @@ int nbdt_device_flush(int index, unsigned int timeout, struct nbdt_error *err)
 	int result = bounded_run(sync_device, path, (int64_t)timeout * 1000);
 	if (result == -ETIMEDOUT)
 		return nbdt_error_set(err, result,
-			"%s was not flushed within %u s: its server does not answer, or is slow", path,
-			timeout);
+			"%s was not flushed within %u s: its server does not answer, or is slow",
+			path, timeout);
 	if (result)
 		return nbdt_error_errno(err, result, "flushing %s", path);
 	return 0;

@@ -22,13 +22,13 @@ struct device_node {
 /* "nbd0" alone to its number; -EINVAL. */
 int device_parse_name(const char *name);
 
-/* The number of the disk with this device number; -EINVAL if it is a partition or no NBD device. */
+/* The same of the disk with this device number; -EINVAL if it is a partition or no NBD device. */
 int device_find_number(const char *number_root, unsigned int major, unsigned int minor);
 
 /* Opens the folder of a device; -ENODEV. */
 int device_open_folder(const char *block_root, int index);
 
-/* As nbdt_device_get() and nbdt_device_list(), but the state is FREE or CONNECTED, by the pid alone. */
+/* As nbdt_device_get() and _list(), but the state is FREE or CONNECTED, by the pid alone. */
 int device_read_at(const char *block_root, int index, struct nbdt_device_info *info);
 int device_list_at(const char *block_root, struct nbdt_device_info **list, size_t *count);
 
@@ -41,8 +41,8 @@ int device_set_max_request_at(
 	const char *block_root, int index, uint32_t bytes, struct nbdt_error *err);
 
 /*
- * Opens a device for reading and closes it, which makes the kernel scan its partitions, or drop those of
- * a device that is not connected any more. -ETIMEDOUT: the server does not answer.
+ * Opens a device for reading and closes it, which makes the kernel scan its partitions, or drop
+ * those of a device that is not connected any more. -ETIMEDOUT: the server does not answer.
  */
 int device_scan_partitions(int index, int64_t milliseconds);
 

@@ -26,7 +26,7 @@ static int parse_number(const char *text)
 
 int device_parse_name(const char *name)
 {
-	if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)))
+	if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0)
 		return -EINVAL;
 	return parse_number(name + strlen(NAME_PREFIX));
 }

@@ -72,7 +72,7 @@ static void find_disconnected(struct nbdt_device_info *list, size_t count)
 		genl_close(&prober.genl);
 }
 
-/* Asks for all devices at once, and only if there is one without pid. No answer leaves them free. */
+/* All devices in one question, if any has no pid. No answer leaves them free. */
 static void find_open(struct nbdt_device_info *list, size_t count)
 {
 	CLEANUP_FREE struct nbdt_kernel_status *status = NULL;

@@ -186,7 +186,7 @@ static uint64_t fit_max_sectors_kb(int folder, uint64_t wanted)
 		unit = page;
 	if (limit && wanted > limit)
 		wanted = limit;
-	return wanted - wanted % unit;
+	return unit ? wanted - wanted % unit : 0;
 }
 
 int device_set_max_request_at(
@@ -202,7 +202,8 @@ int device_set_max_request_at(
 	int result = sysfs_write_u64(folder, "queue/max_sectors_kb", size);
 	if (result)
 		return nbdt_error_errno(err, result,
-			"cannot set the request size of /dev/nbd%d to %" PRIu64 " KiB", index, size);
+			"cannot set the request size of /dev/nbd%d to %" PRIu64 " KiB", index,
+			size);
 	return 0;
 }
 

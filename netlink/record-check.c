@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a record still speaks of the kernel's attachment: by the identifier that the kernel keeps. */
+/* Whether a record still speaks of the kernel's attachment: by the identifier kept there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 #define PREFIX "nbd-tools:"
 #define UUID_LENGTH 36
-/* The kernel shows it through a page of sysfs, with a newline; a netlink message must hold it too. */
+/* The kernel shows it through a page of sysfs, newline included. */
 #define MAX_IDENTIFIER 3999
 
 /* Cuts at a whole character of UTF-8: the first byte of one is not 10xxxxxx. */
@@ -42,7 +42,7 @@ static const char *find_uuid(const char *identifier)
 {
 	char uuid[UUID_LENGTH + 1];
 
-	if (strncmp(identifier, PREFIX, strlen(PREFIX)))
+	if (strncmp(identifier, PREFIX, strlen(PREFIX)) != 0)
 		return NULL;
 	const char *at = identifier + strlen(PREFIX);
 	if (strnlen(at, UUID_LENGTH + 1) <= UUID_LENGTH || at[UUID_LENGTH] != ':')
@@ -59,7 +59,7 @@ const char *nbdt_record_identifier_source(const char *identifier)
 	return uuid ? uuid + UUID_LENGTH + 1 : NULL;
 }
 
-/* nbd.c keeps the identifier from 5.14 on; before, netlink attachments looked like those by ioctl. */
+/* nbd.c keeps it from 5.14 on; before, netlink attachments looked like those by ioctl. */
 static bool kernel_has_identifiers(void)
 {
 	unsigned int major, minor;

@@ -79,7 +79,7 @@ int record_lock_at(int folder, unsigned int milliseconds, struct nbdt_error *err
 	int fd = take_lock(folder, LOCK_NAME, milliseconds);
 	if (fd == -ETIMEDOUT)
 		return nbdt_error_set(err, fd,
-			"another process has been attaching a device for %u s and holds " NBDT_RUN_DIR
+			"another process has been attaching for %u s and holds " NBDT_RUN_DIR
 			"/" LOCK_NAME,
 			milliseconds / 1000);
 	if (fd < 0)

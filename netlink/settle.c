@@ -83,7 +83,8 @@ int nbdt_device_settle(int index, unsigned int timeout, struct nbdt_error *err)
 	result = device_scan_partitions(index, backoff_left(&backoff));
 	if (result == -ETIMEDOUT)
 		return nbdt_error_set(err, result,
-			"the server does not answer while the kernel looks for partitions on /dev/nbd%d",
+			"the server does not answer, and the kernel cannot look for partitions on "
+			"/dev/nbd%d",
 			index);
 	if (result)
 		return nbdt_error_errno(err, result, "cannot open /dev/nbd%d", index);
@@ -94,7 +95,7 @@ int nbdt_device_settle(int index, unsigned int timeout, struct nbdt_error *err)
 	result = udev_wait_idle(&backoff);
 	if (result == -ETIMEDOUT)
 		return nbdt_error_set(err, result,
-			"udev is still busy with events %u s after /dev/nbd%d was attached", timeout,
+			"udev is still busy %u s after /dev/nbd%d was attached", timeout,
 			index);
 	if (result)
 		return nbdt_error_errno(err, result, "cannot watch udev");

@@ -50,7 +50,7 @@ int sysfs_parse_u64(const char *text, uint64_t *value)
 
 int sysfs_read_u64(int directory, const char *path, uint64_t *value)
 {
-	char text[32];
+	char text[32] = "";
 
 	int result = sysfs_read_text(directory, path, text, sizeof(text));
 	return result ? result : sysfs_parse_u64(text, value);
@@ -59,7 +59,7 @@ int sysfs_read_u64(int directory, const char *path, uint64_t *value)
 int sysfs_read_dev(int directory, const char *path, unsigned int *major, unsigned int *minor)
 {
 	uint64_t numbers[2];
-	char text[32];
+	char text[32] = "";
 
 	int result = sysfs_read_text(directory, path, text, sizeof(text));
 	if (result)

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* DIRECTORY is a descriptor or AT_FDCWD; PATH is relative to it. All return 0 or a negative errno. */
+/* DIRECTORY is a descriptor or AT_FDCWD, PATH relative to it. All return 0 or a negative errno. */
 
 /* Reads an attribute without its newline. -EOVERFLOW: it does not fit into SIZE with its NUL. */
 int sysfs_read_text(int directory, const char *path, char *text, size_t size);

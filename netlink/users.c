@@ -35,7 +35,7 @@ __attribute__((format(printf, 2, 3))) static void add_user(
 	va_list arguments;
 
 	if (search->found++ && length + 2 < search->size) {
-		strcpy(search->text + length, ", ");
+		memcpy(search->text + length, ", ", 3);
 		length += 2;
 	}
 	va_start(arguments, format);
@@ -57,7 +57,7 @@ static const struct device_node *find_node_by_path(const struct search *search, 
 	struct stat status;
 
 	/* Sources need not be paths at all, and any path but a device's may be on a dead server. */
-	if (!path || strncmp(path, "/dev/", strlen("/dev/")))
+	if (!path || strncmp(path, "/dev/", strlen("/dev/")) != 0)
 		return NULL;
 	if (stat(path, &status) || !S_ISBLK(status.st_mode))
 		return NULL;
@@ -180,7 +180,7 @@ static void find_loops(struct search *search)
 	if (!folder)
 		return;
 	while ((entry = readdir(folder))) {
-		if (strncmp(entry->d_name, "loop", strlen("loop")))
+		if (strncmp(entry->d_name, "loop", strlen("loop")) != 0)
 			continue;
 		snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", entry->d_name);
 		if (sysfs_read_text(AT_FDCWD, path, backing, sizeof(backing)))

@@ -65,7 +65,9 @@ static void numbers_are_read_without_their_newline(void **state)
 
 static void what_is_no_number_is_refused(void **state)
 {
-	static const char *const texts[] = { "", "-1", "+1", " 1", "1 ", "01", "0x1", "1\n2", "1.5" };
+	static const char *const texts[] = {
+		"", "-1", "+1", " 1", "1 ", "01", "0x1", "1\n2", "1.5",
+	};
 	uint64_t value;
 
 	(void)state;
@@ -253,8 +255,8 @@ static void damaged_process_line_is_refused(void **state)
 	assert_int_equal(process_parse_stat("", &letter, &start), -EINVAL);
 	assert_int_equal(process_parse_stat("7 (sh)", &letter, &start), -EINVAL);
 	assert_int_equal(process_parse_stat("7 (sh) S 1 2 3", &letter, &start), -EINVAL);
-	assert_int_equal(process_parse_stat("7 (sh) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 -1 2",
-				 &letter, &start), -EINVAL);
+	assert_int_equal(process_parse_stat("7 (sh) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 "
+					    "18 -1 2", &letter, &start), -EINVAL);
 }
 
 static void own_process_is_running(void **state)
@@ -317,22 +319,23 @@ static void bounded_work_holds_none_of_our_descriptors(void **state)
 	close(fd);
 }
 
+#define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(numbers_are_read_without_their_newline, setup, teardown),
+		WITH_ROOT(numbers_are_read_without_their_newline),
 		cmocka_unit_test(what_is_no_number_is_refused),
-		cmocka_unit_test_setup_teardown(text_that_does_not_fit_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(free_device_is_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(connected_device_is_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(size_that_overflows_counts_as_none, setup, teardown),
-		cmocka_unit_test_setup_teardown(missing_device_is_enodev, setup, teardown),
-		cmocka_unit_test_setup_teardown(devices_are_listed_in_order_with_gaps, setup, teardown),
-		cmocka_unit_test_setup_teardown(machine_without_sysfs_has_no_devices, setup, teardown),
-		cmocka_unit_test_setup_teardown(partitions_are_the_folders_that_say_so, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			request_size_is_cut_to_what_the_kernel_takes, setup, teardown),
-		cmocka_unit_test_setup_teardown(request_size_below_a_page_is_refused, setup, teardown),
+		WITH_ROOT(text_that_does_not_fit_is_refused),
+		WITH_ROOT(free_device_is_read),
+		WITH_ROOT(connected_device_is_read),
+		WITH_ROOT(size_that_overflows_counts_as_none),
+		WITH_ROOT(missing_device_is_enodev),
+		WITH_ROOT(devices_are_listed_in_order_with_gaps),
+		WITH_ROOT(machine_without_sysfs_has_no_devices),
+		WITH_ROOT(partitions_are_the_folders_that_say_so),
+		WITH_ROOT(request_size_is_cut_to_what_the_kernel_takes),
+		WITH_ROOT(request_size_below_a_page_is_refused),
 		cmocka_unit_test(process_name_does_not_mislead_the_start_time),
 		cmocka_unit_test(damaged_process_line_is_refused),
 		cmocka_unit_test(own_process_is_running),
