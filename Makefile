@@ -51,6 +51,10 @@ UNIT_SHARED = $(patsubst %.c,$(BUILD)/%.o,\
 INTEROP_PROGRAMS = $(basename $(notdir $(wildcard tests/interop/*.c)))
 HEADERS = lib/nbdtools.h netlink/nbdtools-kernel.h
 
+# V=1 shows the commands.
+Q = $(if $(V),,@)
+say = @echo "  $(1) $@"
+
 STATIC_LIB = $(BUILD)/libnbdtools.a
 SHARED_LIB = $(BUILD)/libnbdtools.so.$(SOVERSION)
 
@@ -59,27 +63,39 @@ all: $(addprefix $(BUILD)/bin/,$(COMMANDS)) $(STATIC_LIB) $(SHARED_LIB) $(BUILD)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(STATIC_LIB): $(LIB_OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 
 $(SHARED_LIB): $(LIB_OBJECTS) lib/libnbdtools.map
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/libnbdtools.map \
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/libnbdtools.map \
 		-Wl,-z,defs -o $@ $(LIB_OBJECTS) $(LIB_LIBS)
 
-$(addprefix $(BUILD)/bin/,$(COMMANDS)): $(BUILD)/bin/%: $(BUILD)/cmd/%.o $(CMD_SHARED) $(STATIC_LIB)
+# An archive, so that each command gets only the parts that it uses.
+$(BUILD)/cmd/shared.a: $(CMD_SHARED)
+	@rm -f $@
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
+
+$(addprefix $(BUILD)/bin/,$(COMMANDS)): $(BUILD)/bin/%: $(BUILD)/cmd/%.o $(BUILD)/cmd/shared.a $(STATIC_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CMD_LIBS) $(LIB_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CMD_LIBS) $(LIB_LIBS)
 
 $(addprefix $(BUILD)/unit/,$(UNIT_TESTS)): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_SHARED) $(STATIC_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
 
 $(addprefix $(BUILD)/interop/,$(INTEROP_PROGRAMS)): $(BUILD)/interop/%: $(BUILD)/tests/interop/%.o $(STATIC_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
 
 .PHONY: unit-programs interop-programs
 unit-programs: $(addprefix $(BUILD)/unit/,$(UNIT_TESTS))

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "bounded.h"
@@ -10,6 +11,20 @@
 
 /* LVM and mdadm look at new devices with O_EXCL too, for a moment. Milliseconds. */
 #define PASSING_CLAIM 500
+
+/*
+ * udev leaves a device alone while somebody has an exclusive lock on it (systemd's "Locking Block
+ * Device Access"). Otherwise it would probe the device that is just being disconnected, and fill
+ * the kernel's log with I/O errors. Its own lock is held for moments only; without the lock all
+ * goes well too.
+ */
+static void hold_off_udev(int fd)
+{
+	struct backoff backoff = backoff_start(PASSING_CLAIM);
+
+	while (flock(fd, LOCK_EX | LOCK_NB) && backoff_sleep(&backoff))
+		;
+}
 
 int nbdt_device_claim(int index, int flags, struct nbdt_error *err)
 {
@@ -19,8 +34,10 @@ int nbdt_device_claim(int index, int flags, struct nbdt_error *err)
 	snprintf(path, sizeof(path), "/dev/nbd%d", index);
 	for (;;) {
 		int fd = open(path, flags | O_EXCL | O_CLOEXEC);
-		if (fd >= 0)
+		if (fd >= 0) {
+			hold_off_udev(fd);
 			return fd;
+		}
 		int result = -errno;
 		if (result != -EBUSY)
 			return nbdt_error_errno(err, result, "cannot open %s", path);

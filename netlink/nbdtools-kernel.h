@@ -233,14 +233,15 @@ int nbdt_device_wait_free(int index, unsigned int timeout, struct nbdt_error *er
 int nbdt_device_users(int index, char *text, size_t size);
 
 /*
- * Writes the mount points of a device and its partitions into TEXT, with commas between them. Returns
- * how many there are; 0 leaves TEXT empty.
+ * Writes the mount points of a device and its partitions into TEXT, separated by ", ". Returns how
+ * many there are; 0 leaves TEXT empty.
  */
 int nbdt_device_mountpoints(int index, char *text, size_t size);
 
 /*
  * Claims a device for itself: opens the whole disk with O_EXCL, which the kernel refuses while it or a
- * partition is mounted, swapped on or held. Returns a descriptor for the caller to close.
+ * partition is mounted, swapped on or held, and locks it, which keeps udev from probing it. Returns
+ * a descriptor for the caller to close.
  * FLAGS: O_RDONLY or O_RDWR. Errors: -EBUSY (the text names the users), others of open(2).
  */
 int nbdt_device_claim(int index, int flags, struct nbdt_error *err);

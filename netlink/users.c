@@ -5,6 +5,7 @@
 #include <libmount/libmount.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ struct search {
 	size_t size;
 	int found;
 	uint64_t mounted; /* bit i: nodes[i] was found in the mount table */
+	bool targets_only; /* mount points instead of sentences */
 };
 
 __attribute__((format(printf, 2, 3))) static void add_user(
@@ -83,7 +85,11 @@ static void find_mounts(struct search *search)
 			node = find_node_by_path(search, mnt_fs_get_srcpath(fs));
 		if (!node)
 			continue;
-		add_user(search, "/dev/%s is mounted on %s", node->name, mnt_fs_get_target(fs));
+		if (search->targets_only)
+			add_user(search, "%s", mnt_fs_get_target(fs));
+		else
+			add_user(search, "/dev/%s is mounted on %s", node->name,
+				mnt_fs_get_target(fs));
 		search->mounted |= node_bit(node - search->nodes);
 	}
 	mnt_free_iter(position);
@@ -200,26 +206,43 @@ static void replace_controls(char *text)
 			*text = '?';
 }
 
+/* Prepares a search; false if nothing can be found. NODES is for free(). */
+static bool begin_search(struct search *search, int index, struct device_node **nodes)
+{
+	if (!search->size)
+		return false;
+	search->text[0] = '\0';
+	if (device_list_nodes(DEVICE_BLOCK_ROOT, index, nodes, &search->node_count))
+		return false;
+	search->nodes = *nodes;
+	return true;
+}
+
 int nbdt_device_users(int index, char *text, size_t size)
 {
 	CLEANUP_FREE struct device_node *nodes = NULL;
 	struct search search = { .text = text, .size = size };
-	char nothing[1];
 
-	if (!size) {
-		search.text = nothing;
-		search.size = sizeof(nothing);
-	}
-	search.text[0] = '\0';
-	if (device_list_nodes(DEVICE_BLOCK_ROOT, index, &nodes, &search.node_count))
+	if (!begin_search(&search, index, &nodes))
 		return 0;
-	search.nodes = nodes;
 	find_mounts(&search);
 	find_swaps(&search);
 	for (size_t i = 0; i < search.node_count; i++)
 		find_holders(&search, &nodes[i]);
 	find_btrfs(&search);
 	find_loops(&search);
+	replace_controls(search.text);
+	return search.found;
+}
+
+int nbdt_device_mountpoints(int index, char *text, size_t size)
+{
+	CLEANUP_FREE struct device_node *nodes = NULL;
+	struct search search = { .text = text, .size = size, .targets_only = true };
+
+	if (!begin_search(&search, index, &nodes))
+		return 0;
+	find_mounts(&search);
 	replace_controls(search.text);
 	return search.found;
 }
