@@ -64,14 +64,14 @@ struct nbdt_kernel_config {
  * *INDEX. The kernel takes its own references; the caller closes its descriptors when it likes.
  * An explicit index that is only open for a moment, as udev's probing does, is tried again for up
  * to three seconds. Loads the module when needed.
- * Errors: -EALREADY the index is connected (the text says to what); -EBUSY it is held open by another
- * program, or still in use after a disconnect; -EPERM needs CAP_SYS_ADMIN; -ENODEV no nbd driver;
- * -EPFNOSUPPORT the driver has no netlink family (in this network namespace): use
+ * Errors: -EALREADY the index is connected (the text says to what); -EBUSY it is held open by
+ * another program, or still in use after a disconnect; -EPERM needs CAP_SYS_ADMIN; -ENODEV no nbd
+ * driver; -EPFNOSUPPORT the driver has no netlink family (in this network namespace): use
  * nbdt_ioctl_attach(); -EINVAL refused values or sockets; -EBADF, -ENOTSOCK, -ENOTCONN bad sockets;
  * -ETIMEDOUT as under nbdt_kernel_disconnect().
  *
- * With NBDT_DESTROY_ON_DISCONNECT and an explicit index, a CONNECT that fails deletes an idle device of
- * that number. The process id that sysfs shows is that of the caller.
+ * With NBDT_DESTROY_ON_DISCONNECT and an explicit index, a CONNECT that fails deletes an idle device
+ * of that number. The process id that sysfs shows is that of the caller.
  */
 int nbdt_kernel_connect(
 	const struct nbdt_kernel_config *config, int *index, struct nbdt_error *err);
@@ -163,8 +163,8 @@ int nbdt_ioctl_attach(const struct nbdt_kernel_config *config, struct nbdt_ioctl
 /* A descriptor that polls readable once the session has ended. */
 int nbdt_ioctl_fd(const struct nbdt_ioctl_session *session);
 /*
- * Asks the kernel to say goodbye and hang up (NBD_DISCONNECT, NBD_CLEAR_SOCK); does not wait for the
- * end of the session, but may have to for a server that does not read: not from a thread that
+ * Asks the kernel to say goodbye and hang up (NBD_DISCONNECT, NBD_CLEAR_SOCK); does not wait for
+ * the end of the session, but may have to for a server that does not read: not from a thread that
  * serves the device. After the end it does nothing and returns 0.
  */
 int nbdt_ioctl_disconnect(struct nbdt_ioctl_session *session, struct nbdt_error *err);
@@ -239,12 +239,15 @@ int nbdt_device_users(int index, char *text, size_t size);
 int nbdt_device_mountpoints(int index, char *text, size_t size);
 
 /*
- * Claims a device for itself: opens the whole disk with O_EXCL, which the kernel refuses while it or a
- * partition is mounted, swapped on or held, and locks it, which keeps udev from probing it. Returns
- * a descriptor for the caller to close.
- * FLAGS: O_RDONLY or O_RDWR. Errors: -EBUSY (the text names the users), others of open(2).
+ * Claims a device for itself: opens the whole disk with O_EXCL, which the kernel refuses while it
+ * or a partition is mounted, swapped on or held, and locks it, which waits for udev's probing to end
+ * and keeps it from starting. Returns a descriptor for the caller to close: better before a
+ * disconnect than after, since any open() in between would make the kernel read a partition table
+ * from a device without a server, and log I/O errors (nbd.c, nbd_open()). Read-only, because the
+ * close of a writer makes udev probe again.
+ * Errors: -EBUSY (the text names the users), others of open(2).
  */
-int nbdt_device_claim(int index, int flags, struct nbdt_error *err);
+int nbdt_device_claim(int index, struct nbdt_error *err);
 
 /*
  * Writes back what the page cache holds for a device and flushes it, for at most TIMEOUT seconds.
