@@ -14,9 +14,8 @@
 
 /*
  * udev leaves a device alone while somebody has an exclusive lock on it (systemd's "Locking Block
- * Device Access"). Otherwise it would probe the device that is just being disconnected, and fill
- * the kernel's log with I/O errors. Its own lock is held for moments only; without the lock all
- * goes well too.
+ * Device Access"), and holds a lock of its own while it probes, for moments only. Without the lock
+ * all goes well too, but for noise: see the header.
  */
 static void hold_off_udev(int fd)
 {
@@ -26,14 +25,14 @@ static void hold_off_udev(int fd)
 		;
 }
 
-int nbdt_device_claim(int index, int flags, struct nbdt_error *err)
+int nbdt_device_claim(int index, struct nbdt_error *err)
 {
 	struct backoff backoff = backoff_start(PASSING_CLAIM);
 	char path[32], users[384];
 
 	snprintf(path, sizeof(path), "/dev/nbd%d", index);
 	for (;;) {
-		int fd = open(path, flags | O_EXCL | O_CLOEXEC);
+		int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
 		if (fd >= 0) {
 			hold_off_udev(fd);
 			return fd;

@@ -32,6 +32,9 @@ int device_open_folder(const char *block_root, int index);
 int device_read_at(const char *block_root, int index, struct nbdt_device_info *info);
 int device_list_at(const char *block_root, struct nbdt_device_info **list, size_t *count);
 
+/* From 5.14 on nbd.c keeps identifiers and shows which attachments were made by netlink. */
+bool device_kernel_has_identifiers(void);
+
 /* The disk, then its partitions in order; *NODES is for free(). Errors: -ENODEV, -ENOMEM. */
 int device_list_nodes(
 	const char *block_root, int index, struct device_node **nodes, size_t *count);

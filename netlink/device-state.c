@@ -4,11 +4,19 @@
 #include <linux/nbd-netlink.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "device-internal.h"
 #include "kernel-internal.h"
+
+/* Inode of /proc/self/ns/pid in the first of these namespaces: PROC_PID_INIT_INO of proc_ns.h. */
+#define INITIAL_PID_NAMESPACE 0xeffffffc
 
 /* A way to ask the driver, opened at the first question and given up after the first refusal. */
 struct prober {
@@ -18,7 +26,9 @@ struct prober {
 
 static int send_probe(struct genl *genl, int index, const char *identifier)
 {
-	const struct nbdt_kernel_change nothing = { .identifier = identifier };
+	const struct nbdt_kernel_change nothing = {
+		.identifier = identifier[0] ? identifier : NULL,
+	};
 
 	struct nl_msg *msg = genl_request(genl, NBD_CMD_RECONFIGURE, genl_change_size(&nothing));
 	if (!msg)
@@ -30,16 +40,46 @@ static int send_probe(struct genl *genl, int index, const char *identifier)
 	return result;
 }
 
+bool device_kernel_has_identifiers(void)
+{
+	unsigned int major, minor;
+	struct utsname name;
+
+	if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+		return true;
+	return major > 5 || (major == 5 && minor >= 14);
+}
+
+/* "backend" is there, be it empty, for whatever was attached by netlink. */
+static bool is_netlink(int index)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), DEVICE_BLOCK_ROOT "/nbd%d/backend", index);
+	return !access(path, F_OK);
+}
+
+/*
+ * An ioctl attachment is up no longer than its thread stays in NBD_DO_IT, and that thread's number
+ * is the device's pid. The kernel means numbers of the first namespace.
+ */
+static bool ioctl_is_gone(const struct nbdt_device_info *info)
+{
+	struct stat status;
+
+	return device_kernel_has_identifiers() && !stat("/proc/self/ns/pid", &status) &&
+		status.st_ino == INITIAL_PID_NAMESPACE && kill(info->pid, 0) && errno == ESRCH;
+}
+
 /*
  * After a disconnect with an opener left, pid, backend, size and the driver's status stay as they
  * were; only NBD_CMD_RECONFIGURE tells, and it needs privileges. With the identifier and nothing to
- * change it changes nothing. A device without identifier was attached by ioctls (or before 5.14),
- * and those are never reconfigured. The bare command, not nbdt_kernel_reconfigure(): that one asks
- * nbdt_device_get() to explain a refusal.
+ * change it changes nothing. The bare command, not nbdt_kernel_reconfigure(), which reads the
+ * device to explain a refusal.
  */
-static bool connection_is_gone(struct prober *prober, const struct nbdt_device_info *info)
+static bool netlink_is_gone(struct prober *prober, const struct nbdt_device_info *info)
 {
-	if (!info->backend[0] || prober->refused)
+	if (prober->refused)
 		return false;
 	if (!prober->opened) {
 		prober->opened = true;
@@ -66,7 +106,9 @@ static void find_disconnected(struct nbdt_device_info *list, size_t count)
 	struct prober prober = { 0 };
 
 	for (size_t i = 0; i < count; i++)
-		if (list[i].pid && connection_is_gone(&prober, &list[i]))
+		if (list[i].pid &&
+			(is_netlink(list[i].index) ? netlink_is_gone(&prober, &list[i])
+						   : ioctl_is_gone(&list[i])))
 			list[i].state = NBDT_DEVICE_DISCONNECTED;
 	if (prober.opened)
 		genl_close(&prober.genl);

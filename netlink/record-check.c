@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
+#include "device-internal.h"
 #include "process.h"
 #include "record-internal.h"
 
@@ -59,17 +59,6 @@ const char *nbdt_record_identifier_source(const char *identifier)
 	return uuid ? uuid + UUID_LENGTH + 1 : NULL;
 }
 
-/* nbd.c keeps it from 5.14 on; before, netlink attachments looked like those by ioctl. */
-static bool kernel_has_identifiers(void)
-{
-	unsigned int major, minor;
-	struct utsname name;
-
-	if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
-		return true;
-	return major > 5 || (major == 5 && minor >= 14);
-}
-
 static bool is_attached(const struct nbdt_record *record, const struct nbdt_device_info *info,
 	const struct record_facts *facts)
 {
@@ -101,7 +90,7 @@ enum nbdt_record_life nbdt_record_check(
 	const struct record_facts facts = {
 		.keeper_runs = process_is_running(record->pid, record->start_time),
 		.is_keepers_thread = record->pid && process_has_thread(record->pid, info->pid),
-		.has_identifiers = kernel_has_identifiers(),
+		.has_identifiers = device_kernel_has_identifiers(),
 	};
 
 	return record_judge(record, info, &facts);
