@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attaching and detaching: sockets to the kernel, with a record; and the safe way back. */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,18 +155,6 @@ static int flush_unless_dead(const struct nbdt_device_info *info, enum nbdt_reco
 		info->index, cause.text);
 }
 
-/* Disconnects under CLAIM (or -1), which keeps others from mounting the device meanwhile, and waits. */
-static int disconnect_and_wait(const struct nbdt_device_info *info, int claim,
-	unsigned int timeout, struct nbdt_error *err)
-{
-	int result = nbdt_kernel_disconnect(info->index, err);
-	if (claim >= 0)
-		close(claim);
-	if (!result)
-		result = nbdt_device_wait_free(info->index, timeout, err);
-	return result;
-}
-
 static int detach_device(const struct nbdt_device_info *info, const struct nbdt_record *record,
 	const struct nbdt_detach_options *options, struct nbdt_error *err)
 {
@@ -175,11 +162,15 @@ static int detach_device(const struct nbdt_device_info *info, const struct nbdt_
 	enum nbdt_record_life life =
 		record ? nbdt_record_check(record, info) : NBDT_RECORD_LIVE;
 
-	int claim = nbdt_device_claim(info->index, info->read_only ? O_RDONLY : O_RDWR, err);
+	int claim = nbdt_device_claim(info->index, err);
 	if (claim < 0 && !options->force)
 		return claim;
 	int flushed = flush_unless_dead(info, life, timeout, err);
-	int result = disconnect_and_wait(info, claim, timeout, err);
+	if (claim >= 0)
+		close(claim);
+	int result = nbdt_kernel_disconnect(info->index, err);
+	if (!result)
+		result = nbdt_device_wait_free(info->index, timeout, err);
 	if (result)
 		return result;
 	if (record) {
