@@ -2,15 +2,21 @@
 /* Taking a device for oneself before it goes, and writing back what was not written yet. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "bounded.h"
+#include "cleanup.h"
 #include "device-internal.h"
 
 /* LVM and mdadm look at new devices with O_EXCL too, for a moment. Milliseconds. */
 #define PASSING_CLAIM 500
+
+#define PATH_SIZE (sizeof("/dev/") + DEVICE_NAME_SIZE)
 
 /*
  * udev leaves a device alone while somebody has an exclusive lock on it (systemd's "Locking Block
@@ -50,30 +56,76 @@ int nbdt_device_claim(int index, struct nbdt_error *err)
 }
 
 /*
- * The last close of a device writes back as well, and waits as long: it must happen over there
- * too. A write-back error is told to the first who asks after it, so a fresh open gets it.
+ * BLKFLSBUF syncs the filesystem that is mounted from the node, if any, but keeps errors to itself
+ * and needs privileges; fsync() tells them. A write-back error is told to the first who asks after
+ * it, so a fresh open gets it. The last close writes back as well, and waits as long: it must
+ * happen here too.
  */
-static int sync_device(const void *path)
+static int sync_node(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
+	ioctl(fd, BLKFLSBUF, 0);
 	int result = fsync(fd) ? -errno : 0;
 	close(fd);
 	return result;
 }
 
+struct paths {
+	size_t count;
+	char (*list)[PATH_SIZE]; /* the disk, then its partitions */
+};
+
+/*
+ * Each partition has a page cache of its own, of which an fsync() of the disk knows nothing. The
+ * disk comes last, as what is written back to partitions goes through it.
+ */
+static int sync_nodes(const void *arg)
+{
+	const struct paths *paths = arg;
+	int result = 0;
+
+	for (size_t i = paths->count; i-- > 0;) {
+		int one = sync_node(paths->list[i]);
+
+		/* A partition without a node, or gone by now, has no writers either. */
+		if (i && (one == -ENOENT || one == -ENXIO))
+			continue;
+		result = result ? result : one;
+	}
+	return result;
+}
+
+static int list_paths(int index, struct paths *paths)
+{
+	CLEANUP_FREE struct device_node *nodes = NULL;
+
+	int result = device_list_nodes(DEVICE_BLOCK_ROOT, index, &nodes, &paths->count);
+	if (result)
+		return result;
+	paths->list = calloc(paths->count, sizeof(*paths->list));
+	if (!paths->list)
+		return -ENOMEM;
+	for (size_t i = 0; i < paths->count; i++)
+		snprintf(paths->list[i], sizeof(paths->list[i]), "/dev/%s", nodes[i].name);
+	return 0;
+}
+
 int nbdt_device_flush(int index, unsigned int timeout, struct nbdt_error *err)
 {
-	char path[32];
+	struct paths paths = { 0 };
 
-	snprintf(path, sizeof(path), "/dev/nbd%d", index);
-	int result = bounded_run(sync_device, path, (int64_t)timeout * 1000);
+	int result = list_paths(index, &paths);
+	if (!result)
+		result = bounded_run(sync_nodes, &paths, (int64_t)timeout * 1000);
+	free(paths.list);
 	if (result == -ETIMEDOUT)
 		return nbdt_error_set(err, result,
-			"%s was not flushed within %u s: its server does not answer, or is slow",
-			path, timeout);
+			"/dev/nbd%d was not flushed within %u s: its server does not answer, or "
+			"is slow",
+			index, timeout);
 	if (result)
-		return nbdt_error_errno(err, result, "flushing %s", path);
+		return nbdt_error_errno(err, result, "cannot flush /dev/nbd%d", index);
 	return 0;
 }
