@@ -59,6 +59,7 @@ struct connection {
 	size_t begin, end;
 	struct payload payload;
 	bool readable;   /* a receive may find something */
+	bool drained;    /* the last receive took all there was */
 	bool large;      /* the last request was a large WRITE: others are likely to follow */
 	bool blocked;    /* the next request waits for a slot or a buffer */
 	bool unblocked;  /* ... which has come since */

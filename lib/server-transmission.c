@@ -69,6 +69,7 @@ static ssize_t receive_messages(struct connection *connection)
 		transport->ops->receive(transport, connection->input + kept, size);
 	if (received > 0)
 		connection->end += (size_t)received;
+	connection->drained = received >= 0 && (size_t)received < size;
 	return received;
 }
 
@@ -184,10 +185,22 @@ static bool has_header(const struct connection *connection)
 	return connection->end - connection->begin >= sizeof(struct nbd_request_header);
 }
 
+/*
+ * After an empty socket's single request the next one is most likely not there yet: poll() at once spares a receive in vain. A client
+ * that sends several at a time has sent more by now. (At depth 1 this is worth a third of the speed, at depth 16 a tenth the other way.)
+ */
+static void guess_readable(struct connection *connection, unsigned int taken)
+{
+	if (connection->drained && taken < 2)
+		connection->readable = false;
+	connection->drained = false;
+}
+
 /* Takes every request that is there as a whole, as long as there are slots and buffers for them. */
 static int take_requests(struct connection *connection)
 {
 	struct payload *payload = &connection->payload;
+	unsigned int taken = 0;
 	int result = 0;
 
 	connection->unblocked = false;
@@ -199,12 +212,15 @@ static int take_requests(struct connection *connection)
 			payload->slot = NULL;
 		} else if (has_header(connection)) {
 			result = take_header(connection);
+			taken++;
 		} else {
 			break;
 		}
 		if (!result && connection->replies.bytes >= REPLY_BATCH)
 			result = reply_queue_send(connection);
 	}
+	if (!payload->slot)
+		guess_readable(connection, taken);
 	return result;
 }
 
