@@ -22,7 +22,8 @@ static void replace_controls(char *text)
 	}
 }
 
-static void set_text(struct nbdt_error *err, int code, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void set_text(
+	struct nbdt_error *err, int code, const char *format, va_list arguments)
 {
 	err->code = code;
 	vsnprintf(err->text, sizeof(err->text), format, arguments);
