@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the client's files share: the connection, the frame of an option's exchange, and what is learned of an export. */
+#ifndef NBDT_CLIENT_INTERNAL_H
+#define NBDT_CLIENT_INTERNAL_H
+
+#include "nbd-protocol.h"
+#include "nbdtools.h"
+#include "transport.h"
+
+/* The most of a reply's data that means anything: an export's name and description. */
+#define CLIENT_DATA (4 + 2 * NBDT_MAX_STRING)
+
+enum client_phase {
+	CLIENT_HAGGLING,     /* options may be sent */
+	CLIENT_TRANSMISSION,
+	CLIENT_REFUSED,      /* in transmission, but we will not use this export: a goodbye is all */
+	CLIENT_BROKEN,       /* out of step, or gone: not even a goodbye */
+	CLIENT_TAKEN,        /* the socket is someone else's */
+};
+
+struct nbdt_client {
+	struct transport *transport;
+	char *name;           /* of the server, in messages */
+	unsigned int timeout; /* milliseconds for one operation */
+	deadline_t deadline;  /* of the one under way */
+	enum nbdt_handshake handshake;
+	enum client_phase phase;
+	bool no_zeroes;
+	uint64_t oldstyle_size; /* bytes */
+	uint16_t oldstyle_flags;
+	unsigned char data[CLIENT_DATA + 1]; /* of the last reply; one byte more, to terminate it */
+};
+
+/* client.c: bytes to and from the server. A failure leaves the client broken. */
+int client_send(
+	struct nbdt_client *client, struct iovec *vector, int count, struct nbdt_error *err);
+int client_receive(
+	struct nbdt_client *client, void *buffer, size_t size, struct nbdt_error *err);
+/* Marks the client as broken, and returns CODE. */
+int client_broken(struct nbdt_client *client, int code);
+
+/* client-greeting.c: the server's first words, within the deadline ("Oldstyle negotiation", "Newstyle negotiation"). */
+int client_greet(struct nbdt_client *client, struct nbdt_error *err);
+
+/* client-reply.c: replies to options, and what they mean for a person. */
+struct option_reply {
+	uint32_t type;   /* NBD_REP_… */
+	uint32_t length; /* bytes announced; what exceeds CLIENT_DATA was skipped */
+};
+int client_receive_reply(struct nbdt_client *client, uint32_t option, struct option_reply *reply,
+	struct nbdt_error *err);
+/*
+ * The result of an error reply: -EOPNOTSUPP, -ENXIO or -EREMOTEIO. NAME: the export in question, or NULL. Haggling goes on.
+ */
+int client_refused(struct nbdt_client *client, uint32_t option, const char *name,
+	const struct option_reply *reply, struct nbdt_error *err);
+/* For a reply that has no place here. */
+int client_misplaced_reply(struct nbdt_client *client, uint32_t option,
+	const struct option_reply *reply, struct nbdt_error *err);
+
+#define CLIENT_EXCERPT 161
+/* The beginning of foreign text, cut between characters, and fit for a message: OUT is CLIENT_EXCERPT bytes. */
+void client_excerpt(char *out, const char *text, size_t length);
+
+/* client-info.c: facts of an export, gathered from replies. */
+struct export_info {
+	bool complete; /* size and flags are known */
+	struct nbdt_export export;
+};
+/* Takes one NBD_REP_INFO of LENGTH bytes in CLIENT->data. -EPROTO. */
+int client_take_info(struct nbdt_client *client, struct export_info *info, size_t length,
+	struct nbdt_error *err);
+/*
+ * Checks what was gathered, and moves it to EXPORT with NAME. -EPROTO: it makes no sense, -ENOMEM. INFO is empty then in any case.
+ */
+int client_finish_info(const struct nbdt_client *client, struct export_info *info, const char *name,
+	struct nbdt_export *export, struct nbdt_error *err);
+
+#endif

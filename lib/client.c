@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A client's connection: how it begins and ends, and how bytes move in between. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client-internal.h"
+#include "dial.h"
+#include "wire.h"
+
+/* Milliseconds that a goodbye may take: nothing depends on its answer. */
+#define GOODBYE_TIMEOUT 500
+
+int client_broken(struct nbdt_client *client, int code)
+{
+	client->phase = CLIENT_BROKEN;
+	return code;
+}
+
+static int explain(struct nbdt_client *client, int result, struct nbdt_error *err)
+{
+	client->phase = CLIENT_BROKEN;
+	switch (result) {
+	case -ETIMEDOUT:
+		return nbdt_error_set(err, result, "%.200s did not answer within %.3g s",
+			client->name, client->timeout / 1000.0);
+	case -EPIPE:
+	case -ECONNRESET:
+		return nbdt_error_set(err, -ECONNRESET,
+			"%.200s closed the connection in the handshake", client->name);
+	default:
+		return nbdt_error_errno(err, result, "connection to %.200s", client->name);
+	}
+}
+
+int client_send(
+	struct nbdt_client *client, struct iovec *vector, int count, struct nbdt_error *err)
+{
+	int result = transport_send_all(client->transport, vector, count, -1, client->deadline);
+
+	return result ? explain(client, result, err) : 0;
+}
+
+int client_receive(
+	struct nbdt_client *client, void *buffer, size_t size, struct nbdt_error *err)
+{
+	int result = -ETIMEDOUT;
+
+	/* One that never makes us wait must not go on for ever either. */
+	if (deadline_left(client->deadline))
+		result = transport_receive_all(
+			client->transport, buffer, size, -1, client->deadline);
+	return result ? explain(client, result, err) : 0;
+}
+
+/* Owns SOCKET and NAME from the beginning, NULL and -1 included. */
+static int begin(int socket, char *name, unsigned int timeout, deadline_t deadline,
+	struct nbdt_client **client, struct nbdt_error *err)
+{
+	struct nbdt_client *made = calloc(1, sizeof(*made));
+	struct transport *transport = transport_plain(socket);
+	int result;
+
+	if (!made || !transport || !name) {
+		if (transport)
+			transport_close(transport);
+		else
+			close(socket);
+		free(made);
+		free(name);
+		return nbdt_error_errno(err, -ENOMEM, "cannot connect");
+	}
+	made->transport = transport;
+	made->name = name;
+	made->timeout = timeout;
+	made->deadline = deadline;
+	result = client_greet(made, err);
+	if (result) {
+		made->phase = CLIENT_BROKEN;
+		nbdt_client_close(made);
+		return result;
+	}
+	*client = made;
+	return 0;
+}
+
+int nbdt_client_connect(const struct nbdt_uri *uri, unsigned int timeout,
+	struct nbdt_client **client, struct nbdt_error *err)
+{
+	deadline_t deadline = deadline_after(timeout);
+	char *name = dial_name(uri);
+
+	if (!name)
+		return nbdt_error_errno(err, -ENOMEM, "cannot connect");
+	int socket = dial(uri, name, deadline, err);
+	if (socket < 0) {
+		free(name);
+		return socket;
+	}
+	return begin(socket, name, timeout, deadline, client, err);
+}
+
+int nbdt_client_adopt(
+	int socket, unsigned int timeout, struct nbdt_client **client, struct nbdt_error *err)
+{
+	return begin(socket, strdup("the server"), timeout, deadline_after(timeout), client, err);
+}
+
+enum nbdt_handshake nbdt_client_handshake(const struct nbdt_client *client)
+{
+	return client->handshake;
+}
+
+int nbdt_client_take_socket(struct nbdt_client *client, struct nbdt_error *err)
+{
+	int flags;
+
+	/* Nothing is ever read ahead of what was asked for; a transport of its own might, though. */
+	if (client->phase != CLIENT_TRANSMISSION
+		|| client->transport->ops->pending(client->transport))
+		return nbdt_error_set(err, -EINVAL,
+			"%.200s: no export was chosen on this connection", client->name);
+	flags = fcntl(client->transport->fd, F_GETFL);
+	if (flags < 0 || fcntl(client->transport->fd, F_SETFL, flags & ~O_NONBLOCK))
+		return nbdt_error_errno(err, -errno, "connection to %.200s", client->name);
+	client->phase = CLIENT_TAKEN;
+	return transport_release(client->transport);
+}
+
+/* NBD_CMD_DISC has no reply ("Terminating the transmission phase"). */
+static void say_disconnect(struct nbdt_client *client)
+{
+	struct nbd_request_header request = { 0 };
+	struct iovec vector = { .iov_base = &request, .iov_len = sizeof(request) };
+
+	wire_put32(&request.magic, NBD_REQUEST_MAGIC);
+	wire_put16(&request.type, NBD_CMD_DISC);
+	client_send(client, &vector, 1, NULL);
+}
+
+/*
+ * "MUST use soft disconnect" ("Termination of the session during option haggling"). The answer is waited for so that the
+ * server does not write into a closed connection; some never give one.
+ */
+static void say_abort(struct nbdt_client *client)
+{
+	struct nbd_option_header header = { 0 };
+	struct iovec vector = { .iov_base = &header, .iov_len = sizeof(header) };
+	struct option_reply reply;
+
+	wire_put64(&header.magic, NBD_OPTS_MAGIC);
+	wire_put32(&header.option, NBD_OPT_ABORT);
+	if (!client_send(client, &vector, 1, NULL))
+		client_receive_reply(client, NBD_OPT_ABORT, &reply, NULL);
+}
+
+void nbdt_client_close(struct nbdt_client *client)
+{
+	if (!client)
+		return;
+	client->deadline = deadline_after(
+		client->timeout < GOODBYE_TIMEOUT ? client->timeout : GOODBYE_TIMEOUT);
+	if (client->phase == CLIENT_TRANSMISSION || client->phase == CLIENT_REFUSED)
+		say_disconnect(client);
+	/* A newstyle server that is not fixed knows no NBD_OPT_ABORT. */
+	else if (client->phase == CLIENT_HAGGLING
+		&& client->handshake == NBDT_HANDSHAKE_FIXED_NEWSTYLE)
+		say_abort(client);
+	transport_close(client->transport);
+	free(client->name);
+	free(client);
+}
