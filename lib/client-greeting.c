@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server's first words: which of the three handshakes it speaks, or that it speaks something else. */
+/* The server's first words: which handshake it speaks, or that it speaks something else. */
 #include <errno.h>
 #include <string.h>
 
@@ -28,7 +28,7 @@ static const char *foreign_protocol(const unsigned char *greeting)
 	return NULL;
 }
 
-/* An answer at this point would say nothing of NBD: many servers wait for the client's first words. */
+/* Servers of other protocols often wait for the client to begin, and so are silent here. */
 static int explain_silence(struct nbdt_client *client, int result, struct nbdt_error *err)
 {
 	switch (result) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a server tells of an export (NBD_REP_INFO, "Size constraints"), believed only as far as it makes sense. */
+/* What a server tells of an export (NBD_REP_INFO), believed only as far as it makes sense. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ void nbdt_export_clear(struct nbdt_export *export)
 	memset(export, 0, sizeof(*export));
 }
 
-/* "A particular information type SHOULD only appear once": a repetition is fine, a contradiction is not. */
+/* It "SHOULD only appear once": a repetition is fine, a contradiction is not. */
 static int take_export(struct nbdt_client *client, struct export_info *info, struct nbdt_error *err)
 {
 	uint64_t size = wire_get64(client->data + 2);
@@ -37,7 +37,8 @@ static int take_export(struct nbdt_client *client, struct export_info *info, str
 
 	if (info->complete && (info->export.size != size || info->export.flags != flags))
 		return nbdt_error_set(err, -EPROTO,
-			"%.200s contradicts itself about the export's size and flags", client->name);
+			"%.200s contradicts itself about the export's size and flags",
+			client->name);
 	info->complete = true;
 	info->export.size = size;
 	info->export.flags = flags;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the client's files share: the connection, the frame of an option's exchange, and what is learned of an export. */
+/*
+ * What the client's files share: the connection, the frame of an option's exchange, and what is
+ * learned of an export.
+ */
 #ifndef NBDT_CLIENT_INTERNAL_H
 #define NBDT_CLIENT_INTERNAL_H
 
@@ -11,11 +14,11 @@
 #define CLIENT_DATA (4 + 2 * NBDT_MAX_STRING)
 
 enum client_phase {
-	CLIENT_HAGGLING,     /* options may be sent */
+	CLIENT_HAGGLING, /* options may be sent */
 	CLIENT_TRANSMISSION,
-	CLIENT_REFUSED,      /* in transmission, but we will not use this export: a goodbye is all */
-	CLIENT_BROKEN,       /* out of step, or gone: not even a goodbye */
-	CLIENT_TAKEN,        /* the socket is someone else's */
+	CLIENT_REFUSED, /* in transmission, of an export that we will not use: a goodbye is all */
+	CLIENT_BROKEN,  /* out of step, or gone: not even a goodbye */
+	CLIENT_TAKEN,   /* the socket is someone else's */
 };
 
 struct nbdt_client {
@@ -39,7 +42,10 @@ int client_receive(
 /* Marks the client as broken, and returns CODE. */
 int client_broken(struct nbdt_client *client, int code);
 
-/* client-greeting.c: the server's first words, within the deadline ("Oldstyle negotiation", "Newstyle negotiation"). */
+/*
+ * client-greeting.c: the server's first words, within the deadline ("Oldstyle negotiation",
+ * "Newstyle negotiation").
+ */
 int client_greet(struct nbdt_client *client, struct nbdt_error *err);
 
 /* client-reply.c: replies to options, and what they mean for a person. */
@@ -50,7 +56,8 @@ struct option_reply {
 int client_receive_reply(struct nbdt_client *client, uint32_t option, struct option_reply *reply,
 	struct nbdt_error *err);
 /*
- * The result of an error reply: -EOPNOTSUPP, -ENXIO or -EREMOTEIO. NAME: the export in question, or NULL. Haggling goes on.
+ * The result of an error reply: -EOPNOTSUPP, -ENXIO or -EREMOTEIO. NAME: the export in question,
+ * or NULL. Haggling goes on.
  */
 int client_refused(struct nbdt_client *client, uint32_t option, const char *name,
 	const struct option_reply *reply, struct nbdt_error *err);
@@ -59,7 +66,10 @@ int client_misplaced_reply(struct nbdt_client *client, uint32_t option,
 	const struct option_reply *reply, struct nbdt_error *err);
 
 #define CLIENT_EXCERPT 161
-/* The beginning of foreign text, cut between characters, and fit for a message: OUT is CLIENT_EXCERPT bytes. */
+/*
+ * The beginning of foreign text, cut between characters, and fit for a message: OUT is
+ * CLIENT_EXCERPT bytes.
+ */
 void client_excerpt(char *out, const char *text, size_t length);
 
 /* client-info.c: facts of an export, gathered from replies. */
@@ -71,7 +81,8 @@ struct export_info {
 int client_take_info(struct nbdt_client *client, struct export_info *info, size_t length,
 	struct nbdt_error *err);
 /*
- * Checks what was gathered, and moves it to EXPORT with NAME. -EPROTO: it makes no sense, -ENOMEM. INFO is empty then in any case.
+ * Checks what was gathered, and moves it to EXPORT with NAME. -EPROTO: it makes no sense, -ENOMEM.
+ * INFO is empty then in any case.
  */
 int client_finish_info(const struct nbdt_client *client, struct export_info *info, const char *name,
 	struct nbdt_export *export, struct nbdt_error *err);

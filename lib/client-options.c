@@ -48,8 +48,8 @@ static int malformed_listing(struct nbdt_client *client, struct nbdt_error *err)
 {
 	client->phase = CLIENT_BROKEN;
 	return nbdt_error_set(err, -EPROTO,
-		"%.200s broke the protocol: an export is listed with a name or description that is too"
-		" long or has a NUL",
+		"%.200s broke the protocol: an export is listed with a name or description that"
+		" is too long or has a NUL",
 		client->name);
 }
 
@@ -142,8 +142,8 @@ static int inquire(struct nbdt_client *client, uint32_t option, const char *name
 	unsigned char name_length[4];
 	struct iovec vector[4] = {
 		[1] = { .iov_base = name_length, .iov_len = sizeof(name_length) },
-		[2] = { .iov_base = (void *)(uintptr_t)name, .iov_len = strlen(name) },
-		[3] = { .iov_base = (void *)(uintptr_t)wishes, .iov_len = sizeof(wishes) },
+		[2] = { .iov_base = (void *)name, .iov_len = strlen(name) },
+		[3] = { .iov_base = (void *)wishes, .iov_len = sizeof(wishes) },
 	};
 
 	wire_put32(name_length, (uint32_t)strlen(name));
@@ -196,7 +196,7 @@ static int choose_by_name(struct nbdt_client *client, const char *name, struct e
 {
 	struct nbd_export_name_reply reply;
 	struct iovec vector[2] = {
-		[1] = { .iov_base = (void *)(uintptr_t)name, .iov_len = strlen(name) },
+		[1] = { .iov_base = (void *)name, .iov_len = strlen(name) },
 	};
 	size_t told = sizeof(reply) - sizeof(reply.zeroes);
 	int result = send_option(client, NBD_OPT_EXPORT_NAME, vector, 2, err);
@@ -220,8 +220,8 @@ static int take_oldstyle(struct nbdt_client *client, const char *name, struct ex
 	struct nbdt_error *err)
 {
 	if (client->phase != CLIENT_TRANSMISSION)
-		return nbdt_error_set(err, -EINVAL, "%.200s: this connection cannot be used any more",
-			client->name);
+		return nbdt_error_set(err, -EINVAL,
+			"%.200s: this connection cannot be used any more", client->name);
 	if (*name)
 		return nbdt_error_set(err, -ENXIO,
 			"%.200s is an oldstyle server with a single export, which has no name",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Replies to options ("Fixed newstyle negotiation"): receiving them in step, and explaining the errors among them. */
+/* Replies to options ("Fixed newstyle negotiation"): receiving them in step, explaining errors. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,10 @@
 #include "utf8.h"
 #include "wire.h"
 
-/* Longest reply that is read, if only to be thrown away: nothing known has more than CLIENT_DATA, future things might. */
+/*
+ * Longest reply that is read, if only to be thrown away: nothing known has more than CLIENT_DATA,
+ * future things might.
+ */
 #define REPLY_MAXIMUM (64u * 1024)
 
 static const char *option_name(uint32_t option)
@@ -147,7 +150,8 @@ static void describe_request(char *out, size_t size, uint32_t option, const char
 		snprintf(out, size, "the default export");
 }
 
-static int unknown_export(const struct nbdt_client *client, const char *name, struct nbdt_error *err)
+static int unknown_export(
+	const struct nbdt_client *client, const char *name, struct nbdt_error *err)
 {
 	char excerpt[CLIENT_EXCERPT];
 

@@ -117,7 +117,7 @@ int nbdt_client_take_socket(struct nbdt_client *client, struct nbdt_error *err)
 {
 	int flags;
 
-	/* Nothing is ever read ahead of what was asked for; a transport of its own might, though. */
+	/* We never read ahead of what we asked for, but a transport might. */
 	if (client->phase != CLIENT_TRANSMISSION
 		|| client->transport->ops->pending(client->transport))
 		return nbdt_error_set(err, -EINVAL,
@@ -141,8 +141,8 @@ static void say_disconnect(struct nbdt_client *client)
 }
 
 /*
- * "MUST use soft disconnect" ("Termination of the session during option haggling"). The answer is waited for so that the
- * server does not write into a closed connection; some never give one.
+ * "MUST use soft disconnect" ("Termination of the session during option haggling"). The answer is
+ * waited for so that the server does not write into a closed connection; some never give one.
  */
 static void say_abort(struct nbdt_client *client)
 {

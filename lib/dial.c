@@ -26,6 +26,15 @@ char *dial_name(const struct nbdt_uri *uri)
 	return name;
 }
 
+/* Keeps a descriptor from being closed. */
+static int take_fd(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
 /* An interrupted connect() goes on all the same, so that it is waited for like one in progress. */
 static int finish_connect(int fd, deadline_t deadline)
 {
@@ -57,9 +66,7 @@ static int connect_address(const struct addrinfo *address, deadline_t deadline)
 		result = -errno;
 	if (result)
 		return result;
-	int connected = fd;
-	fd = -1;
-	return connected;
+	return take_fd(&fd);
 }
 
 /* An address that this machine has no way to says less than what another one did. */
@@ -69,7 +76,7 @@ static bool says_little(int result)
 	       || result == -EADDRNOTAVAIL;
 }
 
-/* Each address gets its share of the time that is left, so that a silent one does not use up all of it. */
+/* Each address gets its share of the time that is left: a silent one shall not use up all of it. */
 static int connect_any(const struct addrinfo *list, deadline_t deadline)
 {
 	unsigned int left = 0;
@@ -105,8 +112,8 @@ static int dial_tcp(const struct nbdt_uri *uri, const char *name, deadline_t dea
 }
 
 /*
- * A Unix socket whose queue is full can't be waited for by poll(): connect() itself has to wait, and
- * SO_SNDTIMEO bounds that (net/unix/af_unix.c, unix_stream_connect()).
+ * A Unix socket whose queue is full can't be waited for by poll(): connect() itself has to wait,
+ * and SO_SNDTIMEO bounds that (net/unix/af_unix.c, unix_stream_connect()).
  */
 static int connect_unix(int fd, const struct sockaddr_un *address, deadline_t deadline)
 {
@@ -117,14 +124,15 @@ static int connect_unix(int fd, const struct sockaddr_un *address, deadline_t de
 		int left = deadline_left(deadline);
 		struct timeval limit = {
 			.tv_sec = left / 1000,
-			.tv_usec = left % 1000 * 1000,
+			.tv_usec = left % 1000 * 1000L,
 		};
 
 		/* Zero would mean no limit. */
 		if (!left)
 			return -ETIMEDOUT;
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-		result = connect(fd, (const struct sockaddr *)address, sizeof(*address)) ? -errno : 0;
+		result = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+		result = result ? -errno : 0;
 	} while (result == -EINTR || result == -EAGAIN);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &unlimited, sizeof(unlimited));
 	return result;
@@ -147,9 +155,7 @@ static int dial_unix(const struct nbdt_uri *uri, deadline_t deadline, struct nbd
 	int result = connect_unix(fd, &address, deadline);
 	if (result)
 		return nbdt_error_errno(err, result, "cannot connect to %s", uri->socket);
-	int connected = fd;
-	fd = -1;
-	return connected;
+	return take_fd(&fd);
 }
 
 /* Whoever asks for TLS in any way must not get a connection without it. */

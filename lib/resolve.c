@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * getaddrinfo() knows no deadline, and with its usual settings tries for minutes. So it runs in a
- * thread of its own, which is left to itself when the time is over: it then frees what it shares with
- * us. getaddrinfo_a() would be the same with less control, since a request under way can't be cancelled
- * there either, and its results must stay where they are until it is done.
+ * thread of its own, which is left to itself when the time is over: it then frees what it shares
+ * with us. getaddrinfo_a() would be the same with less control, since a request under way can't be
+ * cancelled there either, and its results must stay where they are until it is done.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -147,7 +147,8 @@ int resolve_host(const char *host, const char *port, deadline_t deadline, struct
 	}
 	if (!wait_until_done(resolution, deadline))
 		return nbdt_error_set(err, -ETIMEDOUT,
-			"the address of %.200s was not found in time: is the name server reachable?",
+			"the address of %.200s was not found in time: is the name server"
+			" reachable?",
 			host);
 	*list = resolution->list;
 	resolution->list = NULL;

@@ -9,7 +9,8 @@
 
 /*
  * The addresses of HOST for stream sockets, for freeaddrinfo(). PORT is decimal.
- * Errors: -EHOSTUNREACH with the resolver's words; -ETIMEDOUT; -EAGAIN, -ENOMEM no thread or memory.
+ * Errors: -EHOSTUNREACH with the resolver's words; -ETIMEDOUT; -EAGAIN, -ENOMEM no thread or
+ * memory.
  */
 int resolve_host(const char *host, const char *port, deadline_t deadline, struct addrinfo **list,
 	struct nbdt_error *err);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading URIs (doc/uri.md). uriparser checks the syntax of RFC 3986; what NBD makes of the parts is checked here. */
+/*
+ * Reading URIs (doc/uri.md): uriparser knows the syntax of RFC 3986, and this what NBD makes of
+ * it.
+ */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -33,7 +36,7 @@ static int hex_value(char digit)
 					     : tolower((unsigned char)digit) - 'a' + 10;
 }
 
-/* Where TEXT's first broken escape or escaped NUL is, or NULL: neither would survive in a C string. */
+/* TEXT's first broken escape, or escaped NUL, which would not survive in a C string; or NULL. */
 static const char *find_bad_escape(const char *text)
 {
 	while ((text = strchr(text, '%'))) {
@@ -46,7 +49,7 @@ static const char *find_bad_escape(const char *text)
 	return NULL;
 }
 
-/* Decodes to AT, which has room for PART; returns the end. */
+/* Decodes to TO, which has room for PART; returns the end. */
 static char *decode_to(char *to, struct part part)
 {
 	for (size_t i = 0; i < part.length; i++) {
@@ -79,8 +82,7 @@ static bool part_is(struct part part, const char *text)
 	return part.length == strlen(text) && !strncasecmp(part.at, text, part.length);
 }
 
-static int read_scheme(
-	struct part scheme, struct nbdt_uri **uri, struct nbdt_error *err)
+static int read_scheme(struct part scheme, struct nbdt_uri **uri, struct nbdt_error *err)
 {
 	static const struct {
 		const char *name;
@@ -105,7 +107,8 @@ static int read_scheme(
 		return 0;
 	}
 	return nbdt_error_set(err, -EINVAL,
-		"unknown scheme '%.*s': use nbd, nbds, nbd+unix, nbds+unix, nbd+vsock or nbds+vsock",
+		"unknown scheme '%.*s': use nbd, nbds, nbd+unix, nbds+unix, nbd+vsock or"
+		" nbds+vsock",
 		(int)(scheme.length < 40 ? scheme.length : 40), scheme.at ? scheme.at : "");
 }
 
@@ -154,10 +157,14 @@ static int read_authority(struct nbdt_uri *uri, const UriUriA *parsed, struct nb
 	return result ? result : read_port(uri, port, err);
 }
 
-/* "The path part of the URI except for the leading / character" ("NBD URI export name"). */
-static int read_path(struct nbdt_uri *uri, const UriUriA *parsed, size_t size, struct nbdt_error *err)
+/*
+ * "The path part of the URI except for the leading / character" ("NBD URI export name"). SIZE: of
+ * the whole URI, which no part of it exceeds.
+ */
+static int read_path(
+	struct nbdt_uri *uri, const UriUriA *parsed, size_t size, struct nbdt_error *err)
 {
-	CLEANUP_FREE char *name = malloc(size + 1);
+	char *name = malloc(size + 1);
 	char *to = name;
 
 	if (!name)
@@ -168,7 +175,9 @@ static int read_path(struct nbdt_uri *uri, const UriUriA *parsed, size_t size, s
 		to = decode_to(to, part_of(&segment->text));
 	}
 	*to = '\0';
-	return uri_set_export(uri, name, err);
+	int result = uri_set_export(uri, name, err);
+	free(name);
+	return result;
 }
 
 static int read_tls_type(struct nbdt_uri *uri, const char *value, struct nbdt_error *err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Addresses of exports, built from their parts and written as URIs (doc/uri.md). Reading: uri-parse.c. */
+/* Addresses of exports, built from their parts and written as URIs. Reading: uri-parse.c. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -128,7 +128,7 @@ int nbdt_uri_unix(const char *socket, const char *export_name, struct nbdt_uri *
 	return finish(result, made, uri);
 }
 
-/* RFC 3986, "Unreserved Characters", and of the others those in ALSO, which are safe where they go. */
+/* Plain are RFC 3986's "Unreserved Characters", and those in ALSO, which are safe where they go. */
 static void put_escaped(FILE *stream, const char *text, const char *also)
 {
 	const unsigned char *at = (const unsigned char *)text;
