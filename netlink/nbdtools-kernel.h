@@ -195,7 +195,9 @@ struct nbdt_device_info {
 
 /*
  * Reads one device, or all that exist in order of number. Needs no privileges and no module: a
- * machine without one has no devices. *LIST is for free().
+ * machine without one has no devices. *LIST is for free(). NBDT_DEVICE_DISCONNECTED is told of
+ * ioctl attachments to everybody, of netlink ones to root alone: for others they stay CONNECTED.
+ * The question leaves a line in the kernel's log where the answer is yes.
  * Errors: -ENODEV no such device; -ENOMEM.
  */
 int nbdt_device_get(int index, struct nbdt_device_info *info, struct nbdt_error *err);
@@ -204,17 +206,22 @@ int nbdt_device_list(struct nbdt_device_info **list, size_t *count, struct nbdt_
 /*
  * Reads "nbd0", "/dev/nbd0" or a path to such a node as a device number. A bare number is taken
  * only with BARE. Returns the number, or -EINVAL if TEXT does not name an NBD device. A partition
- * ("nbd0p1") does not name a device.
+ * ("nbd0p1") does not name a device. "nbd0" and "/dev/nbd0" need not exist.
  */
 int nbdt_device_parse(const char *text, bool bare);
 
-/* Sets the largest request that the kernel will send, in bytes; more than it can is cut. */
+/*
+ * Sets the largest request that the kernel will send, in bytes; more than it can is cut, and what
+ * does not fill a page or a logical block.
+ * Errors: -EINVAL less than a page: the kernel cannot keep to it; -ENODEV; -EACCES.
+ */
 int nbdt_device_set_max_request(int index, uint32_t bytes, struct nbdt_error *err);
 
 /*
  * Waits until an attached device is usable: node there, partitions scanned (opening the device,
  * which reads from the server) with their nodes there, and udev done with its events. At most
  * TIMEOUT seconds; -ETIMEDOUT then. Without a running udev it does not wait for it.
+ * Errors: -ENOTCONN it is not attached, or not any more; -ENODEV.
  */
 int nbdt_device_settle(int index, unsigned int timeout, struct nbdt_error *err);
 
@@ -250,7 +257,9 @@ int nbdt_device_mountpoints(int index, char *text, size_t size);
 int nbdt_device_claim(int index, struct nbdt_error *err);
 
 /*
- * Writes back what the page cache holds for a device and flushes it, for at most TIMEOUT seconds.
+ * Writes back what the page cache holds for a device, its partitions and (as root) the filesystems
+ * mounted from them, and flushes it, for at most TIMEOUT seconds. After that a process of ours
+ * may stay in the kernel, with the device open, until the device is disconnected.
  * Errors: those of fsync(2); -ETIMEDOUT: the server does not answer.
  */
 int nbdt_device_flush(int index, unsigned int timeout, struct nbdt_error *err);
@@ -295,8 +304,9 @@ enum nbdt_record_life {
 int nbdt_record_init(struct nbdt_record *record, struct nbdt_error *err);
 
 /*
- * The lock of NBDT_RUN_DIR (flock on its file "lock"): held while overlaps are checked, a device is attached
- * and its record written. Creates the folder (0755). Returns a descriptor, close() unlocks.
+ * The lock of NBDT_RUN_DIR (flock on its file "lock", 0600): held while overlaps are checked, a
+ * device is attached and its record written. Creates the folder (0755). Returns a descriptor, close()
+ * unlocks. Writing and removing records needs no lock of the caller.
  * Errors: -EACCES, -EPERM not privileged; -ETIMEDOUT after 60 seconds.
  */
 int nbdt_record_lock(struct nbdt_error *err);
