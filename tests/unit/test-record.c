@@ -329,6 +329,7 @@ static void identifiers_of_others_have_no_source(void **state)
 	assert_null(nbdt_record_identifier_source("nbd-tools:"));
 	assert_null(nbdt_record_identifier_source("nbd-tools:" UUID));
 	assert_null(nbdt_record_identifier_source("nbd-tools::/a"));
+	assert_null(nbdt_record_identifier_source("nbd-tools:" UUID "/a"));
 	assert_null(nbdt_record_identifier_source(
 		"nbd-tools:01234567-89AB-cdef-0123-456789abcdef:/a"));
 	assert_null(nbdt_record_identifier_source("other:" UUID ":/a"));
