@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Buddies with lazy merging. Sizes are powers of two, "orders" of pages. A returned buffer goes on top of its order's list and
- * is handed out first the next time, still warm in the CPU's cache; neighbours are merged only when an order runs dry.
+ * Buddies with lazy merging. Sizes are powers of two, "orders" of pages. A returned buffer goes
+ * on top of its order's list and is handed out first the next time, still warm in the CPU's
+ * cache; neighbours are merged only when an order runs dry.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -68,7 +69,9 @@ static bool is_free(const struct buffers *buffers, uint32_t page, unsigned int o
 		buffers->pages[page].order == order;
 }
 
-/* Joins free buddies of one order into buffers of the next. The lists are out of date afterwards. */
+/*
+ * Joins free buddies of one order into buffers of the next. The lists are out of date afterwards.
+ */
 static void merge_order(struct buffers *buffers, unsigned int order)
 {
 	uint32_t half = 1u << order;
@@ -81,7 +84,10 @@ static void merge_order(struct buffers *buffers, unsigned int order)
 	}
 }
 
-/* Lists what is free again, from the end, so that low addresses come first and high ones stay untouched. */
+/*
+ * Lists what is free again, from the end, so that low addresses come first and high ones stay
+ * untouched.
+ */
 static void rebuild_lists(struct buffers *buffers)
 {
 	for (unsigned int order = 0; order < ORDERS; order++)
@@ -151,7 +157,10 @@ void buffers_put(struct buffers *buffers, void *buffer)
 	push(buffers, page, buffers->pages[page].order);
 }
 
-/* Without WARM pages become real when they are first used, so an idle connection costs next to nothing. */
+/*
+ * Without WARM pages become real when they are first used, so an idle connection costs next to
+ * nothing.
+ */
 static unsigned char *map_arena(size_t size, bool warm)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (warm ? MAP_POPULATE : MAP_NORESERVE);

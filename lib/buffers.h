@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Aligned buffers for the data of requests, out of one arena that is mapped once: a connection can never hold more than
- * its budget, and nothing is allocated while it serves. Used by one thread.
+ * Aligned buffers for the data of requests, out of one arena that is mapped once: a connection
+ * can never hold more than its budget, and nothing is allocated while it serves. Used by one
+ * thread.
  */
 #ifndef NBDT_BUFFERS_H
 #define NBDT_BUFFERS_H
@@ -15,13 +16,17 @@
 struct buffers;
 
 /*
- * BUDGET: bytes, rounded up to a buffer of the maximal size at least, so that every request can be served once the others are
- * done. WARM: touch all of it now, and lock it in memory as far as the process may, for a server that must not wait for
- * memory while the kernel waits for it. Errors: -ENOMEM.
+ * BUDGET: bytes, rounded up to a buffer of the maximal size at least, so that every request can
+ * be served once the others are done. WARM: touch all of it now, and lock it in memory as far as
+ * the process may, for a server that must not wait for memory while the kernel waits for it.
+ * Errors: -ENOMEM.
  */
 int buffers_new(size_t budget, bool warm, struct buffers **buffers);
 
-/* A buffer of at least SIZE bytes, aligned to BUFFER_ALIGNMENT. NULL: not now, or larger than BUFFER_MAXIMUM. */
+/*
+ * A buffer of at least SIZE bytes, aligned to BUFFER_ALIGNMENT. NULL: not now, or larger than
+ * BUFFER_MAXIMUM.
+ */
 void *buffers_get(struct buffers *buffers, size_t size);
 /* NULL is fine. */
 void buffers_put(struct buffers *buffers, void *buffer);

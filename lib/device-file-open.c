@@ -29,8 +29,8 @@ static int refuse_type(const char *path, mode_t mode, struct nbdt_error *err)
 }
 
 /*
- * Opens without waiting, since the path may have become a fifo since it was looked at. The flag goes again: io_uring
- * gives EAGAIN on descriptors that have it.
+ * Opens without waiting, since the path may have become a fifo since it was looked at. The flag
+ * goes again: io_uring gives EAGAIN on descriptors that have it.
  */
 static int open_as(const char *path, int flags)
 {
@@ -62,7 +62,10 @@ static int open_path(const char *path, bool *read_only)
 	return open_as(path, O_RDONLY);
 }
 
-/* The type is checked before the open, which has effects on some devices (tapes, watchdogs), and again after it. */
+/*
+ * The type is checked before the open, which has effects on some devices (tapes, watchdogs), and
+ * again after it.
+ */
 static int open_backing(const char *path, bool *read_only, struct stat *stat_after,
 	struct nbdt_error *err)
 {
@@ -88,7 +91,8 @@ static int open_backing(const char *path, bool *read_only, struct stat *stat_aft
 }
 
 /*
- * Reads a number from the queue folder of a disk's sysfs entry; that of a partition is its parent's. -1: there is none.
+ * Reads a number from the queue folder of a disk's sysfs entry; that of a partition is its
+ * parent's. -1: there is none.
  */
 static long long read_queue_number(dev_t dev, const char *name)
 {
@@ -112,7 +116,8 @@ static long long read_queue_number(dev_t dev, const char *name)
 }
 
 /*
- * Alignment for O_DIRECT: as the kernel says (statx since 6.1), or the logical sector, or by trying. Reading changes nothing.
+ * Alignment for O_DIRECT: as the kernel says (statx since 6.1), or the logical sector, or by
+ * trying. Reading changes nothing.
  */
 static uint32_t find_alignment(int fd, const struct file_device *file)
 {
@@ -158,8 +163,8 @@ static int open_direct(struct file_device *file, const char *path, const struct 
 }
 
 /*
- * Whether holes can be punched: asked behind the end of the file, where there is nothing to harm. Each filesystem
- * refuses the mode before it looks at the range.
+ * Whether holes can be punched: asked behind the end of the file, where there is nothing to harm.
+ * Each filesystem refuses the mode before it looks at the range.
  */
 static bool file_can_punch(int fd, int64_t backing)
 {

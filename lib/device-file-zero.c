@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Trim and zero of a file or block device. Neither may change the file's size, so every fallocate() has KEEP_SIZE; and with FUA both
- * are persistent when they return.
+ * Trim and zero of a file or block device. Neither may change the file's size, so every
+ * fallocate() has KEEP_SIZE; and with FUA both are persistent when they return.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -131,8 +131,8 @@ static int zero_quickly_in_file(
 }
 
 /*
- * On a block device either mode becomes a command of the device, or else EOPNOTSUPP: PUNCH_HOLE never falls back to
- * writing (block/fops.c, blkdev_fallocate()), ZERO_RANGE does, in the kernel.
+ * On a block device either mode becomes a command of the device, or else EOPNOTSUPP: PUNCH_HOLE
+ * never falls back to writing (block/fops.c, blkdev_fallocate()), ZERO_RANGE does, in the kernel.
  */
 static int zero_quickly_on_disk(
 	struct file_device *file, const struct nbdt_request *request, uint64_t at)

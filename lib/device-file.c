@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Work on a file or block device: reading, writing, flushing. device-file-zero.c has trim and zero. */
+/*
+ * Work on a file or block device: reading, writing, flushing. device-file-zero.c has trim and
+ * zero.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -18,8 +21,8 @@ static struct file_device *to_file(const struct nbdt_device *device)
 }
 
 /*
- * O_DIRECT takes whole sectors only. A client that knows nothing of block sizes may send anything, which then goes through the
- * page cache; the kernel keeps both views coherent.
+ * O_DIRECT takes whole sectors only. A client that knows nothing of block sizes may send
+ * anything, which then goes through the page cache; the kernel keeps both views coherent.
  */
 static int choose_fd(const struct file_device *file, uint64_t offset, uint64_t length)
 {
@@ -28,7 +31,10 @@ static int choose_fd(const struct file_device *file, uint64_t offset, uint64_t l
 	return file->fd;
 }
 
-/* What an attempt that must not wait gives: short, unsupported here and "would block" are all one to the caller. */
+/*
+ * What an attempt that must not wait gives: short, unsupported here and "would block" are all one
+ * to the caller.
+ */
 static int nowait_result(ssize_t done, uint64_t length)
 {
 	if (done >= 0)

@@ -29,7 +29,10 @@ extern const struct nbdt_device_ops file_device_ops;
 /* Size of the file or block device behind FD in bytes, or a negative errno. */
 int64_t file_device_backing_size(int fd, bool block_device);
 
-/* The part of a backing of BACKING bytes that the device offers: cut to its limit and to whole blocks; the rest in *LOST. */
+/*
+ * The part of a backing of BACKING bytes that the device offers: cut to its limit and to whole
+ * blocks; the rest in *LOST.
+ */
 uint64_t file_device_usable_size(const struct file_device *file, uint64_t backing, uint64_t *lost);
 
 #endif

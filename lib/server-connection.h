@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One client in the transmission phase, served by one thread. All memory that it will ever need is there from the start: slots for the
- * requests, buffers for their data, and the input.
+ * One client in the transmission phase, served by one thread. All memory that it will ever need
+ * is there from the start: slots for the requests, buffers for their data, and the input.
  *
- * A slot goes round: free -> its payload is received -> executed -> its reply is queued -> sent, and free again. Only an operation that
- * a device leaves pending is out of the thread's hands, until connection_complete() puts it on the list of those done.
+ * A slot goes round: free -> its payload is received -> executed -> its reply is queued -> sent,
+ * and free again. Only an operation that a device leaves pending is out of the thread's hands,
+ * until connection_complete() puts it on the list of those done.
  */
 #ifndef NBDT_SERVER_CONNECTION_H
 #define NBDT_SERVER_CONNECTION_H
@@ -97,7 +98,10 @@ void slot_refuse(struct slot *slot, int result);
 /* Takes over what other threads have completed. */
 void connection_collect(struct connection *connection);
 
-/* server-reply.c: sends as much as the socket takes. 0, also when it is full, or a negative errno. */
+/*
+ * server-reply.c: sends as much as the socket takes. 0, also when it is full, or a negative
+ * errno.
+ */
 void reply_queue_add(struct slot *slot);
 int reply_queue_send(struct connection *connection);
 

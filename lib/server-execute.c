@@ -44,7 +44,8 @@ static void finish_step(struct slot *slot, int result)
 }
 
 /*
- * Called from any thread. All is done under the lock, so that the connection cannot go away before this has finished.
+ * Called from any thread. All is done under the lock, so that the connection cannot go away
+ * before this has finished.
  */
 static void complete(struct nbdt_request *request, int result)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The frame of the handshake ("Newstyle negotiation"): greeting, and receiving options one by one. */
+/*
+ * The frame of the handshake ("Newstyle negotiation"): greeting, and receiving options one by
+ * one.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +12,10 @@
 #include "server-handshake.h"
 #include "wire.h"
 
-/* An honest client needs a handful; one that lists, and asks about each of hundreds of exports, a few hundred. */
+/*
+ * An honest client needs a handful; one that lists, and asks about each of hundreds of exports, a
+ * few hundred.
+ */
 #define OPTIONS_MAXIMUM 1024
 
 int handshake_send(struct handshake *handshake, const void *data, size_t length)
@@ -68,7 +74,10 @@ static int greet(struct handshake *handshake)
 	if (result)
 		return result;
 	uint32_t flags = wire_get32(answer);
-	/* "If [it] encounters an unknown flag, the server MUST … close the session" ("Client flags"). */
+	/*
+	 * "If [it] encounters an unknown flag, the server MUST … close the session" ("Client
+	 * flags").
+	 */
 	if (flags & ~(NBD_FLAG_C_FIXED_NEWSTYLE | NBD_FLAG_C_NO_ZEROES))
 		return -EPROTO;
 	handshake->fixed = flags & NBD_FLAG_C_FIXED_NEWSTYLE;

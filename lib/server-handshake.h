@@ -7,7 +7,10 @@
 
 #define HANDSHAKE_DATA (64u * 1024) /* bytes of one option; every option that we know has less */
 
-/* Several option replies, to be sent as one: an export's name and description are the most there is. */
+/*
+ * Several option replies, to be sent as one: an export's name and description are the most there
+ * is.
+ */
 #define HANDSHAKE_REPLIES (3 * NBDT_MAX_STRING)
 
 struct handshake {
@@ -28,12 +31,15 @@ struct handshake {
 };
 
 /*
- * Handles the option in HANDSHAKE, whose data is there as a whole (server-options.c). 0, also when it is refused; a negative errno
- * ends the connection.
+ * Handles the option in HANDSHAKE, whose data is there as a whole (server-options.c). 0, also
+ * when it is refused; a negative errno ends the connection.
  */
 int handshake_option(struct handshake *handshake);
 
-/* Adds one reply to those to be sent. REPLY: NBD_REP_…. -EMSGSIZE: too much, which is our own mistake. */
+/*
+ * Adds one reply to those to be sent. REPLY: NBD_REP_…. -EMSGSIZE: too much, which is our own
+ * mistake.
+ */
 int handshake_add_reply(
 	struct handshake *handshake, uint32_t reply, const void *data, size_t length);
 /* Sends bytes, or the replies that were added. */

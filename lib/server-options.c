@@ -110,7 +110,10 @@ static void note_wish(struct information_request *request, unsigned int informat
 	}
 }
 
-/* 32-bit length, name, 16-bit number N, N informations of 16 bits: it must come out even (rule of NBD_OPT_GO). */
+/*
+ * 32-bit length, name, 16-bit number N, N informations of 16 bits: it must come out even (rule of
+ * NBD_OPT_GO).
+ */
 static bool read_request(const struct handshake *handshake, struct information_request *request)
 {
 	const unsigned char *at = handshake->data;

@@ -36,14 +36,14 @@ static void add_part(struct iovec *vector, int *count, void *data, size_t length
 
 static int gather(const struct reply_queue *queue, struct iovec *vector)
 {
+	struct slot *slot = queue->first;
 	size_t skip = queue->sent;
 	int count = 0;
-	int replies = 0;
 
-	for (struct slot *slot = queue->first; slot && replies < REPLIES_AT_ONCE; slot = slot->next) {
+	for (int replies = 0; slot && replies < REPLIES_AT_ONCE; replies++) {
 		add_part(vector, &count, &slot->reply, sizeof(slot->reply), &skip);
 		add_part(vector, &count, slot->request.buffer, slot->data_length, &skip);
-		replies++;
+		slot = slot->next;
 	}
 	return count;
 }

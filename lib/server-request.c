@@ -18,7 +18,11 @@ struct command {
 };
 
 static const struct command commands[] = {
-	[NBD_CMD_READ] = { .announced_by = NBD_FLAG_HAS_FLAGS, .payload = true, .past_end = -EINVAL },
+	[NBD_CMD_READ] = {
+		.announced_by = NBD_FLAG_HAS_FLAGS,
+		.payload = true,
+		.past_end = -EINVAL,
+	},
 	[NBD_CMD_WRITE] = {
 		.announced_by = NBD_FLAG_HAS_FLAGS,
 		.writes = true,
@@ -69,7 +73,10 @@ static bool flags_allowed(
 static int check_range(const struct request_rules *rules, const struct command *command,
 	const struct wire_request *request)
 {
-	/* The maximum bounds what goes over the wire, not what is trimmed or zeroed ("Block size constraints"). */
+	/*
+	 * The maximum bounds what goes over the wire, not what is trimmed or zeroed ("Block size
+	 * constraints").
+	 */
 	if (command->payload && request->length > NBDT_MAX_PAYLOAD)
 		return -EINVAL;
 	if (request->offset > rules->size || request->length > rules->size - request->offset)
@@ -86,7 +93,10 @@ int request_check(const struct request_rules *rules, const struct wire_request *
 	const struct command *command = &commands[request->type];
 	if (!command->announced_by)
 		return -EINVAL;
-	/* An export that cannot be written announces no writing commands: saying why is more use than EINVAL. */
+	/*
+	 * An export that cannot be written announces no writing commands: saying why is more use
+	 * than EINVAL.
+	 */
 	if (command->writes && rules->export_flags & NBD_FLAG_READ_ONLY)
 		return -EPERM;
 	if (!(rules->export_flags & command->announced_by))
@@ -130,7 +140,10 @@ uint32_t request_wire_error(const struct wire_request *request, int result)
 	case EOVERFLOW:
 		return NBD_EOVERFLOW;
 	case ENOTSUP:
-		/* Means "it would be slow" to a client, and nothing else (NBD_CMD_FLAG_FAST_ZERO). */
+		/*
+		 * Means "it would be slow" to a client, and nothing else
+		 * (NBD_CMD_FLAG_FAST_ZERO).
+		 */
 		return request->flags & NBD_CMD_FLAG_FAST_ZERO ? NBD_ENOTSUP : NBD_EIO;
 	case ESHUTDOWN:
 		return NBD_ESHUTDOWN;

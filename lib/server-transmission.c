@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The transmission phase of one client, in one thread that never waits but in wait_for_event(). It goes round in turns:
+ * The transmission phase of one client, in one thread that never waits but in wait_for_event().
+ * It goes round in turns:
  *
- *   receive_input()     takes what the socket has, many requests at once, or the payload of a large WRITE straight into its buffer
- *   take_requests()     validates and executes every whole request found there
+ *   receive_input()      takes what the socket has, many requests at once, or the payload of a
+ *                        large WRITE straight into its buffer
+ *   take_requests()      validates and executes every whole request found there
  *   connection_collect() takes over what other threads have completed meanwhile
- *   reply_queue_send()  sends all replies there are in one call
+ *   reply_queue_send()   sends all replies there are in one call
  *
- * A request for which there is no slot or no buffer stays in the input, and nothing more is received, until replies have gone
- * out: that bounds the memory of a connection whatever its client does.
+ * A request for which there is no slot or no buffer stays in the input, and nothing more is
+ * received, until replies have gone out: that bounds the memory of a connection whatever its
+ * client does.
  *
- * Between two turns nothing but the fields of struct connection describes where the stream is, so that a later
- * hand-over to another process has a place to stop at: input between BEGIN and END, and the payload under way.
+ * Between two turns nothing but the fields of struct connection describes where the stream is, so
+ * that a later hand-over to another process has a place to stop at: input between BEGIN and END,
+ * and the payload under way.
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,13 +24,22 @@
 
 #include "server-connection.h"
 
-/* A WRITE of this size is worth a receive of its own, to spare its payload the way through the input buffer. */
+/*
+ * A WRITE of this size is worth a receive of its own, to spare its payload the way through the
+ * input buffer.
+ */
 #define LARGE_PAYLOAD (32u * 1024)
-/* What is received at once while large WRITEs come in: the next header, and no more of its payload than can be copied cheaply. */
+/*
+ * What is received at once while large WRITEs come in: the next header, and no more of its
+ * payload than can be copied cheaply.
+ */
 #define SMALL_RECEIVE 2048u
 /* A payload over this is not even skipped: such a client is broken, or it wants us to be busy. */
 #define SKIPPED_MAXIMUM (64u * 1024 * 1024)
-/* Replies are sent during a batch when so much has come together, while it is still in the CPU's cache. */
+/*
+ * Replies are sent during a batch when so much has come together, while it is still in the CPU's
+ * cache.
+ */
 #define REPLY_BATCH (256u * 1024)
 /* Milliseconds that a stopped server waits for a client to take its last replies. */
 #define STOP_GRACE 5000
@@ -37,7 +50,10 @@ static bool wants_input(const struct connection *connection)
 	return !connection->input_over && !connection->blocked && !connection->unblocked;
 }
 
-/* One receive into the payload's own buffer, or, for what is skipped, into the input, which is empty then. */
+/*
+ * One receive into the payload's own buffer, or, for what is skipped, into the input, which is
+ * empty then.
+ */
 static ssize_t receive_payload(struct connection *connection)
 {
 	struct transport *transport = connection->transport;
@@ -122,7 +138,8 @@ static void run_request(struct slot *slot)
 }
 
 /*
- * A slot and a buffer for a request. NULL: there is none before other requests are done. A WRITE that is refused needs no buffer.
+ * A slot and a buffer for a request. NULL: there is none before other requests are done. A WRITE
+ * that is refused needs no buffer.
  */
 static struct slot *prepare_slot(struct connection *connection, const struct wire_request *wire)
 {
@@ -186,8 +203,9 @@ static bool has_header(const struct connection *connection)
 }
 
 /*
- * After an empty socket's single request the next one is most likely not there yet: poll() at once spares a receive in vain. A client
- * that sends several at a time has sent more by now. (At depth 1 this is worth a third of the speed, at depth 16 a tenth the other way.)
+ * After an empty socket's single request the next one is most likely not there yet: poll() at
+ * once spares a receive in vain. A client that sends several at a time has sent more by now. (At
+ * depth 1 this is worth a third of the speed, at depth 16 a tenth the other way.)
  */
 static void guess_readable(struct connection *connection, unsigned int taken)
 {
@@ -259,7 +277,10 @@ static short socket_events(const struct connection *connection)
 	return (short)events;
 }
 
-/* The only place where the thread sleeps. A descriptor with nothing to wait for is left out, or its hang-up would wake us for ever. */
+/*
+ * The only place where the thread sleeps. A descriptor with nothing to wait for is left out, or
+ * its hang-up would wake us for ever.
+ */
 static int wait_for_event(struct connection *connection)
 {
 	struct transport *transport = connection->transport;
@@ -290,7 +311,8 @@ static int wait_for_event(struct connection *connection)
 }
 
 /*
- * Sees a stop of the server. What lies in the socket by then is received once more, and served; after that nothing is.
+ * Sees a stop of the server. What lies in the socket by then is received once more, and served;
+ * after that nothing is.
  */
 static int check_stop(struct connection *connection)
 {
@@ -322,7 +344,10 @@ static int serve_turn(struct connection *connection)
 	return result;
 }
 
-/* Buffers belong to the device until it has completed its operations, also when the client is gone. */
+/*
+ * Buffers belong to the device until it has completed its operations, also when the client is
+ * gone.
+ */
 static void await_pending(struct connection *connection)
 {
 	struct pollfd done = { .fd = connection->done_fd, .events = POLLIN };

@@ -41,7 +41,10 @@ struct server_choice {
 int server_handshake(struct nbdt_server *server, struct transport *transport,
 	struct server_choice *choice, struct nbdt_error *err);
 
-/* The transmission phase with one client (server-transmission.c). Errors: -EPROTO, -ECONNRESET, -ENOMEM. */
+/*
+ * The transmission phase with one client (server-transmission.c). Errors: -EPROTO, -ECONNRESET,
+ * -ENOMEM.
+ */
 int server_transmission(struct nbdt_server *server, struct transport *transport,
 	const struct server_choice *choice, struct nbdt_error *err);
 

@@ -6,7 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* True for well-formed UTF-8 without NUL: no overlong forms, no surrogates, nothing over U+10FFFF. */
+/*
+ * True for well-formed UTF-8 without NUL: no overlong forms, no surrogates, nothing over
+ * U+10FFFF.
+ */
 bool utf8_valid(const char *text, size_t length);
 
 #endif

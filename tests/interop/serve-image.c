@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Serves image files on a Unix socket, one thread for each client, until SIGTERM: the library's server for the tests.
- * Usage: serve-image [--read-only] [--direct-io] [--block-size N] [--connections-limit N] SOCKET NAME=FILE…
+ * Serves image files on a Unix socket, one thread for each client, until SIGTERM: the library's
+ * server for the tests. Usage: serve-image [--read-only] [--direct-io] [--block-size N]
+ * [--connections-limit N] SOCKET NAME=FILE…
  */
 #include <errno.h>
 #include <getopt.h>

@@ -15,22 +15,18 @@
 #include "scripted-client.h"
 #include "wire.h"
 
-static int memory_finish(struct memory_device *memory, struct nbdt_request *request);
-
 /* Completes the requests that wait, last first, from a thread of its own. */
 static void *complete_in_reverse(void *arg)
 {
 	struct memory_device *memory = arg;
 	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
 
-	for (unsigned int tries = 0; tries < 5000; tries++) {
+	while (!atomic_load(&memory->closing)) {
 		pthread_mutex_lock(&memory->lock);
-		if (memory->held >= memory->hold) {
-			for (unsigned int i = memory->held; i-- > 0;)
+		if (atomic_load(&memory->held) >= atomic_load(&memory->hold)) {
+			for (unsigned int i = atomic_exchange(&memory->held, 0); i-- > 0;)
 				nbdt_request_complete(
 					memory->waiting[i], atomic_load(&memory->result));
-			memory->held = 0;
-			tries = 5000;
 		}
 		pthread_mutex_unlock(&memory->lock);
 		nanosleep(&pause, NULL);
@@ -40,10 +36,10 @@ static void *complete_in_reverse(void *arg)
 
 static int memory_finish(struct memory_device *memory, struct nbdt_request *request)
 {
-	if (!memory->hold)
+	if (!atomic_load(&memory->hold))
 		return atomic_load(&memory->result);
 	pthread_mutex_lock(&memory->lock);
-	memory->waiting[memory->held++] = request;
+	memory->waiting[atomic_fetch_add(&memory->held, 1)] = request;
 	if (!memory->completer_started) {
 		memory->completer_started = true;
 		pthread_create(&memory->completer, NULL, complete_in_reverse, memory);
@@ -128,6 +124,7 @@ void memory_device_init(struct memory_device *memory, size_t size)
 
 void memory_device_destroy(struct memory_device *memory)
 {
+	atomic_store(&memory->closing, true);
 	if (memory->completer_started)
 		pthread_join(memory->completer, NULL);
 	pthread_mutex_destroy(&memory->lock);
@@ -159,6 +156,7 @@ void session_open(struct session *session, struct nbdt_server *server, const cha
 	session->export = export;
 	session->fd = pair[0];
 	session->server_end = pair[1];
+	session->joined = false;
 	assert_int_equal(pthread_create(&session->thread, NULL, serve, session), 0);
 }
 
@@ -176,7 +174,9 @@ int session_join(struct session *session)
 	if (session->fd >= 0)
 		close(session->fd);
 	session->fd = -1;
-	pthread_join(session->thread, NULL);
+	if (!session->joined)
+		pthread_join(session->thread, NULL);
+	session->joined = true;
 	return session->result;
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For the server's tests: a server in a thread, a client that sends what a test says, and a device in memory. */
+/*
+ * For the server's tests: a server in a thread, a client that sends what a test says, and a
+ * device in memory.
+ */
 #ifndef SCRIPTED_CLIENT_H
 #define SCRIPTED_CLIENT_H
 
@@ -21,12 +24,14 @@ struct memory_device {
 	atomic_uint flushes;
 	atomic_uint last_flags;  /* of the last request but flushes */
 	atomic_bool misaligned;  /* a buffer was not aligned to 4096 */
-	unsigned int hold;       /* complete operations from another thread, last first, once so many wait */
-	unsigned int held;
+	/* Not 0: operations complete from another thread, last first, once so many wait. */
+	atomic_uint hold;
+	atomic_uint held;
 	struct nbdt_request *waiting[64];
 	pthread_mutex_t lock;
 	pthread_t completer;
 	bool completer_started;
+	atomic_bool closing;
 };
 
 void memory_device_init(struct memory_device *memory, size_t size);
@@ -38,6 +43,7 @@ struct session {
 	int fd;             /* the client's end; -1 once it is closed */
 	int server_end;
 	pthread_t thread;
+	bool joined;
 	int result; /* of serving, after session_join() */
 };
 
@@ -45,7 +51,10 @@ struct session {
 void session_start(struct session *session, struct nbdt_device *device);
 /* One more session with a server: its handshake, or with EXPORT its transmission phase. */
 void session_open(struct session *session, struct nbdt_server *server, const char *export);
-/* Closes the client's end, if it is still open, and waits for the server's result. */
+/*
+ * Closes the client's end, if it is still open, and waits for the server's result. Any number of
+ * times.
+ */
 int session_join(struct session *session);
 /* Both for a session of session_start(). */
 int session_end(struct session *session);
@@ -59,7 +68,9 @@ bool at_end(int fd);
 /* Answers the greeting. */
 void greet(int fd, uint32_t client_flags);
 void send_option(int fd, uint32_t option, const void *data, size_t length);
-/* Receives an option reply, checks its header, puts up to SIZE bytes into DATA. Returns its type. */
+/*
+ * Receives an option reply, checks its header, puts up to SIZE bytes into DATA. Returns its type.
+ */
 uint32_t receive_option_reply(int fd, uint32_t option, void *data, size_t size, size_t *length);
 /* NBD_OPT_GO or INFO for an export with COUNT information requests. */
 void send_information_option(
@@ -67,7 +78,10 @@ void send_information_option(
 
 void send_request(
 	int fd, uint16_t flags, uint16_t type, uint64_t cookie, uint64_t offset, uint32_t length);
-/* Receives a simple reply with COOKIE, and LENGTH bytes of payload if it is a success. Returns its error. */
+/*
+ * Receives a simple reply with COOKIE, and LENGTH bytes of payload if it is a success. Returns
+ * its error.
+ */
 uint32_t receive_reply(int fd, uint64_t cookie, void *payload, size_t length);
 /* Any cookie. */
 uint32_t receive_any_reply(int fd, uint64_t *cookie);

@@ -62,8 +62,7 @@ static int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
 
-	if (fixture->session.fd >= 0)
-		session_join(&fixture->session);
+	session_join(&fixture->session);
 	nbdt_server_free(fixture->server);
 	memory_device_destroy(&fixture->first);
 	memory_device_destroy(&fixture->second);
@@ -477,23 +476,25 @@ static void hundreds_of_silent_clients_do_not_hinder_one_that_speaks(void **stat
 
 static void export_must_be_unique_and_utf8(void **state)
 {
+	static const char *const bad[] = { "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+		"cut \xe2\x82", "\x80" };
 	struct fixture *fixture = *state;
 	struct nbdt_device *device = &fixture->first.device;
 	struct nbdt_server *server = fixture->server;
 	struct nbdt_error err;
 	char *name = calloc(1, NBDT_MAX_STRING + 2);
 
-	memset(name, 'n', NBDT_MAX_STRING + 1);
 	assert_int_equal(nbdt_server_add_export(server, "one", NULL, device, &err), -EEXIST);
 	assert_non_null(strstr(err.text, "one"));
-	assert_int_equal(nbdt_server_add_export(server, "\xc0\xaf", NULL, device, NULL), -EINVAL);
-	assert_int_equal(nbdt_server_add_export(server, "\xed\xa0\x80", NULL, device, NULL), -EINVAL);
-	assert_int_equal(nbdt_server_add_export(server, "\xf4\x90\x80\x80", NULL, device, NULL), -EINVAL);
-	assert_int_equal(nbdt_server_add_export(server, "cut \xe2\x82", NULL, device, NULL), -EINVAL);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(
+			nbdt_server_add_export(server, bad[i], NULL, device, NULL), -EINVAL);
+	memset(name, 'n', NBDT_MAX_STRING + 1);
 	assert_int_equal(nbdt_server_add_export(server, name, NULL, device, NULL), -EINVAL);
 	name[NBDT_MAX_STRING] = '\0';
 	assert_int_equal(nbdt_server_add_export(server, name, name, device, NULL), 0);
-	assert_int_equal(nbdt_server_add_export(server, "\xe2\x82\xac \xf0\x9f\x92\xbe", NULL, device, NULL), 0);
+	assert_int_equal(nbdt_server_add_export(
+		server, "\xe2\x82\xac \xf0\x9f\x92\xbe", NULL, device, NULL), 0);
 	free(name);
 }
 
