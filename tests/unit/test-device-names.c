@@ -93,12 +93,23 @@ static void other_words_are_refused(void **state)
 	assert_int_equal(nbdt_device_parse("nbd://host/export", true), -EINVAL);
 }
 
+static int setup(void **state)
+{
+	*state = fake_root();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fake_remove(*state);
+	return 0;
+}
+
 static void path_to_something_else_is_refused(void **state)
 {
-	char *root = fake_root();
+	const char *root = *state;
 	char path[PATH_MAX];
 
-	(void)state;
 	fake_file(root, "nbd0", "");
 	fake_link(root, "null", "/dev/null");
 	fake_link(root, "nowhere", "/nowhere/nbd0");
@@ -108,14 +119,12 @@ static void path_to_something_else_is_refused(void **state)
 	assert_int_equal(nbdt_device_parse(path, true), -EINVAL);
 	snprintf(path, sizeof(path), "%s/nowhere", root);
 	assert_int_equal(nbdt_device_parse(path, true), -EINVAL);
-	fake_remove(root);
 }
 
 static void node_by_another_name_is_found_by_its_number(void **state)
 {
-	char *root = fake_root();
+	const char *root = *state;
 
-	(void)state;
 	fake_link(root, "43:64", "../../devices/virtual/block/nbd2");
 	fake_link(root, "43:65", "../../devices/virtual/block/nbd2/nbd2p1");
 	fake_link(root, "8:0", "../../devices/pci0/block/sda");
@@ -123,8 +132,9 @@ static void node_by_another_name_is_found_by_its_number(void **state)
 	assert_int_equal(device_find_number(root, 43, 65), -EINVAL);
 	assert_int_equal(device_find_number(root, 8, 0), -EINVAL);
 	assert_int_equal(device_find_number(root, 43, 0), -EINVAL);
-	fake_remove(root);
 }
+
+#define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
@@ -138,8 +148,8 @@ int main(void)
 		cmocka_unit_test(signs_and_blanks_are_refused),
 		cmocka_unit_test(trailing_junk_is_refused),
 		cmocka_unit_test(other_words_are_refused),
-		cmocka_unit_test(path_to_something_else_is_refused),
-		cmocka_unit_test(node_by_another_name_is_found_by_its_number),
+		WITH_ROOT(path_to_something_else_is_refused),
+		WITH_ROOT(node_by_another_name_is_found_by_its_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
