@@ -314,7 +314,8 @@ int nbdt_uri_parse(const char *text, struct nbdt_uri **uri, struct nbdt_error *e
 		return nbdt_error_set(err, -EINVAL, "'%.3s' in the URI: not an escape for a byte",
 			bad);
 	if (uriParseSingleUriA(&parsed, text, &bad) != URI_SUCCESS)
-		return nbdt_error_set(err, -EINVAL, "not a URI from '%.40s' on", bad ? bad : text);
+		return nbdt_error_set(err, -EINVAL, "'%.150s' is not a URI, from '%.40s' on", text,
+			bad ? bad : text);
 	int result = read_scheme(part_of(&parsed.scheme), &made, err);
 	if (!result)
 		result = read_parts(made, &parsed, text, err);

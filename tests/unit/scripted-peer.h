@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For the client's tests: a server that says and expects what a script says, in a thread. */
+#ifndef SCRIPTED_PEER_H
+#define SCRIPTED_PEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nbd-protocol.h"
+
+#define SCRIPT_STEPS 256
+#define SCRIPT_BYTES (256 * 1024)
+#define SCRIPT_LENGTHS 64
+
+enum script_action {
+	SCRIPT_SEND,
+	SCRIPT_EXPECT,
+	SCRIPT_TRICKLE, /* the bytes one by one, 20 ms apart, again and again */
+	SCRIPT_FLOOD,   /* the bytes again and again, as fast as they go */
+	SCRIPT_CLOSE,
+	SCRIPT_STALL,   /* until the client leaves */
+};
+
+struct script_step {
+	enum script_action action;
+	size_t begin, length; /* in the script's bytes */
+};
+
+struct script {
+	size_t count;
+	size_t used;
+	struct script_step steps[SCRIPT_STEPS];
+	unsigned char bytes[SCRIPT_BYTES];
+	/* Where in the bytes 32-bit lengths are that the server sends. */
+	size_t length_count;
+	size_t lengths[SCRIPT_LENGTHS];
+	/* The server sends so many bytes, and then closes or stalls. */
+	size_t limit;
+	bool stall_at_limit;
+};
+
+/* An empty script, for free(). */
+struct script *script_new(void);
+
+void script_add(struct script *script, enum script_action action, const void *bytes, size_t length);
+/* Bytes that the server sends in all. */
+size_t script_sent(const struct script *script);
+
+/* Both magics, the server's flags, and the client's answer to them. */
+void script_newstyle(struct script *script, uint16_t flags, uint32_t client_flags);
+/* The greeting that everyone gives. */
+void script_greeting(struct script *script);
+void script_oldstyle(struct script *script, uint64_t size, uint32_t flags);
+
+void script_expect_option(
+	struct script *script, uint32_t option, const void *data, size_t length);
+/* INFO or GO as the client asks them. */
+void script_expect_inquiry(struct script *script, uint32_t option, const char *name);
+void script_expect_abort(struct script *script);
+void script_expect_disconnect(struct script *script);
+
+void script_reply(
+	struct script *script, uint32_t option, uint32_t reply, const void *data, size_t length);
+void script_ack(struct script *script, uint32_t option);
+/* NBD_REP_SERVER. DESCRIPTION may be NULL. */
+void script_listed(struct script *script, const char *name, const char *description);
+void script_info_export(struct script *script, uint32_t option, uint64_t size, uint16_t flags);
+void script_info_block_size(struct script *script, uint32_t option, uint32_t minimum,
+	uint32_t preferred, uint32_t maximum);
+void script_info_text(
+	struct script *script, uint32_t option, uint16_t information, const char *text);
+
+struct peer;
+/* Plays the script on one end of a socketpair; *SOCKET is the other. The script must live as long. */
+struct peer *peer_start(const struct script *script, int *socket);
+/* Plays it on a connected socket. */
+struct peer *peer_start_on(const struct script *script, int fd);
+/*
+ * Waits until the client has left. 0: all of the script was played, and the client said nothing more. Otherwise the number of
+ * the first step, from 1, that went wrong; one more than there are: the client said more.
+ */
+size_t peer_finish(struct peer *peer);
+
+#endif
