@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #define BUFFER_ALIGNMENT 4096u
-#define BUFFER_MAXIMUM (32u * 1024 * 1024)
+#define BUFFER_MAXIMUM ((size_t)32 * 1024 * 1024)
 
 struct buffers;
 

@@ -168,7 +168,7 @@ static int open_direct(struct file_device *file, const char *path, const struct 
  */
 static bool file_can_punch(int fd, int64_t backing)
 {
-	const off_t step = 1024 * 1024;
+	const off_t step = (off_t)1024 * 1024;
 
 	if (backing > INT64_MAX - 4 * step)
 		return false;
@@ -289,7 +289,7 @@ int nbdt_device_open_file(const char *path, const struct nbdt_file_options *opti
 	struct nbdt_device **device, struct nbdt_file_facts *facts, struct nbdt_error *err)
 {
 	const struct nbdt_file_options defaults = { 0 };
-	struct stat stat;
+	struct stat stat = { 0 };
 
 	if (!options)
 		options = &defaults;

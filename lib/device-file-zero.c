@@ -13,10 +13,11 @@
 #include "device-file-zero.h"
 #include "device-file.h"
 
-#define ZERO_PAGE (64 * 1024)
+#define ZERO_PAGE ((size_t)64 * 1024)
 #define ZERO_PAGES 16 /* in one call: 1 MiB */
 
-static const unsigned char zero_page[ZERO_PAGE] __attribute__((aligned(4096)));
+/* Never written; not const because an iovec's base is not. */
+static unsigned char zero_page[ZERO_PAGE] __attribute__((aligned(4096)));
 
 /* One fallocate() of the whole range; a signal is no reason to stop. */
 static int allocate(int fd, int mode, uint64_t at, uint64_t length)
@@ -89,7 +90,7 @@ static ssize_t write_zeroes_once(int fd, uint64_t at, uint64_t length)
 	int count = 0;
 
 	for (; count < ZERO_PAGES && length; count++) {
-		vector[count].iov_base = (void *)(uintptr_t)zero_page;
+		vector[count].iov_base = zero_page;
 		vector[count].iov_len = length < ZERO_PAGE ? length : ZERO_PAGE;
 		length -= vector[count].iov_len;
 	}

@@ -19,7 +19,7 @@
 #include "server.h"
 
 #define CONNECTION_SLOTS 256
-#define CONNECTION_INPUT (256u * 1024) /* bytes */
+#define CONNECTION_INPUT ((size_t)256 * 1024) /* bytes */
 
 struct slot {
 	struct nbdt_request request; /* first, since it is what the device hands back */

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
 #include "nbd-protocol.h"
 #include "server-handshake.h"
 #include "wire.h"
@@ -18,9 +17,9 @@
  */
 #define OPTIONS_MAXIMUM 1024
 
-int handshake_send(struct handshake *handshake, const void *data, size_t length)
+int handshake_send(struct handshake *handshake, void *data, size_t length)
 {
-	struct iovec vector = { .iov_base = (void *)(uintptr_t)data, .iov_len = length };
+	struct iovec vector = { .iov_base = data, .iov_len = length };
 
 	return transport_send_all(handshake->transport, &vector, 1, handshake->server->stop_fd,
 		handshake->deadline);
@@ -144,7 +143,7 @@ static int explain(int result, struct nbdt_error *err)
 int server_handshake(struct nbdt_server *server, struct transport *transport,
 	struct server_choice *choice, struct nbdt_error *err)
 {
-	CLEANUP_FREE struct handshake *handshake = calloc(1, sizeof(*handshake));
+	struct handshake *handshake = calloc(1, sizeof(*handshake));
 
 	if (!handshake)
 		return nbdt_error_errno(err, -ENOMEM, "cannot serve a client");
@@ -154,5 +153,6 @@ int server_handshake(struct nbdt_server *server, struct transport *transport,
 	int result = negotiate(handshake);
 	if (!result)
 		*choice = handshake->choice;
+	free(handshake);
 	return explain(result, err);
 }

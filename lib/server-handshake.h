@@ -43,7 +43,7 @@ int handshake_option(struct handshake *handshake);
 int handshake_add_reply(
 	struct handshake *handshake, uint32_t reply, const void *data, size_t length);
 /* Sends bytes, or the replies that were added. */
-int handshake_send(struct handshake *handshake, const void *data, size_t length);
+int handshake_send(struct handshake *handshake, void *data, size_t length);
 int handshake_send_replies(struct handshake *handshake);
 
 #endif

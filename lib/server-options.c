@@ -145,10 +145,10 @@ static int add_export_info(struct handshake *handshake, const struct nbdt_device
 	return handshake_add_reply(handshake, NBD_REP_INFO, data, sizeof(data));
 }
 
-static int add_text_info(struct handshake *handshake, uint16_t information, const char *text)
+static int add_text_info(
+	struct handshake *handshake, uint16_t information, const char *text, size_t length)
 {
 	unsigned char data[2 + NBDT_MAX_STRING];
-	size_t length = strlen(text);
 
 	wire_put16(data, information);
 	memcpy(data + 2, text, length);
@@ -172,9 +172,11 @@ static int add_information(struct handshake *handshake, const struct server_expo
 	int result = add_export_info(handshake, export->device);
 
 	if (!result && request->wants_name)
-		result = add_text_info(handshake, NBD_INFO_NAME, export->name);
+		result = add_text_info(
+			handshake, NBD_INFO_NAME, export->name, strlen(export->name));
 	if (!result && request->wants_description && export->description)
-		result = add_text_info(handshake, NBD_INFO_DESCRIPTION, export->description);
+		result = add_text_info(handshake, NBD_INFO_DESCRIPTION, export->description,
+			strlen(export->description));
 	if (!result && request->wants_block_sizes)
 		result = add_block_size_info(handshake, export->device);
 	return result;

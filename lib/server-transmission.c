@@ -40,7 +40,7 @@
  * Replies are sent during a batch when so much has come together, while it is still in the CPU's
  * cache.
  */
-#define REPLY_BATCH (256u * 1024)
+#define REPLY_BATCH ((size_t)256 * 1024)
 /* Milliseconds that a stopped server waits for a client to take its last replies. */
 #define STOP_GRACE 5000
 

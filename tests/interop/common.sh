@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# For the interop tests: a server, and words for what they expect. The current folder is the test's own.
+set -euo pipefail
+
+socket=$PWD/nbd.sock
+uri="nbd+unix:///?socket=$socket"
+
+# serve [OPTION]… NAME=FILE…: starts serve-image on $socket; its process is $server.
+serve() {
+	local options=()
+	while [[ $1 == --* ]]; do
+		options+=("$1")
+		shift
+	done
+	"$BUILD/interop/serve-image" "${options[@]}" "$socket" "$@" &
+	server=$!
+	local tries
+	for ((tries = 0; tries < 200; tries++)); do
+		[[ -S $socket ]] && return
+		kill -0 "$server" 2>/dev/null || break
+		sleep 0.05
+	done
+	fail "the server did not start"
+}
+
+# Ends the server, which must leave cleanly (sanitizers say here what they found).
+end_server() {
+	kill -TERM "$server"
+	wait "$server" || fail "the server left with status $?"
+	[[ ! -e $socket ]] || fail "the server left its socket"
+}
+
+fail() {
+	echo "$*" >&2
+	exit 1
+}
+
+# expect_failure COMMAND…
+expect_failure() {
+	if "$@"; then
+		fail "succeeded, but should not: $*"
+	fi
+}
+
+# random_image FILE MEBIBYTES
+random_image() {
+	dd if=/dev/urandom of="$1" bs=1M count="$2" status=none
+}
+
+# One qemu-io command after another on the default export; each failure, a wrong pattern included, fails the test.
+qemu_io() {
+	local arguments=() output
+	for command in "$@"; do
+		arguments+=(-c "$command")
+	done
+	output=$(qemu-io -f raw "${arguments[@]}" "$uri" 2>&1) || fail "$output"
+	echo "$output"
+	if grep -qiE 'fail|error|verification' <<<"$output"; then
+		fail "qemu-io: $*"
+	fi
+}
