@@ -287,14 +287,27 @@ static bool play_step(struct peer *peer, const struct script_step *step)
 	return false;
 }
 
+/* A client that has heard enough may leave while the rest is sent. */
+static bool more_expected(const struct script *script, size_t step)
+{
+	for (; step < script->count; step++)
+		if (script->steps[step].action == SCRIPT_EXPECT)
+			return true;
+	return false;
+}
+
 static void *play(void *arg)
 {
 	struct peer *peer = arg;
 	const struct script *script = peer->script;
 
-	for (size_t i = 0; i < script->count && !peer->wrong; i++)
-		if (!play_step(peer, &script->steps[i]))
+	for (size_t i = 0; i < script->count && !peer->wrong; i++) {
+		if (play_step(peer, &script->steps[i]))
+			continue;
+		if (script->steps[i].action != SCRIPT_SEND || more_expected(script, i))
 			peer->wrong = i + 1;
+		break;
+	}
 	if (!peer->left && script->stall_at_limit)
 		wait_for_end(peer);
 	if (!peer->wrong && !wait_for_end(peer))
