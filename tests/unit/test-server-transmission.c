@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server's transmission phase, rules 26 to 42 of the protocol and clients that break them. */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,6 +73,18 @@ static void pause_briefly(void)
 	nanosleep(&pause, NULL);
 }
 
+/* Waits until the server has taken all that was sent. */
+static void await_reception(int fd)
+{
+	const struct timespec pause = { .tv_nsec = 100 * 1000 };
+	int unread = 1;
+
+	while (unread) {
+		nanosleep(&pause, NULL);
+		assert_int_equal(ioctl(fd, SIOCOUTQ, &unread), 0);
+	}
+}
+
 static void fill(unsigned char *data, size_t length, unsigned int seed)
 {
 	for (size_t i = 0; i < length; i++)
@@ -135,8 +148,10 @@ static void requests_may_come_byte_by_byte(void **state)
 	wire_put64(message + 16, 100);
 	wire_put32(message + 24, 5);
 	memcpy(message + 28, "hello", 5);
-	for (size_t i = 0; i < sizeof(message); i++)
+	for (size_t i = 0; i < sizeof(message); i++) {
 		send_bytes(fixture->fd, message + i, 1);
+		await_reception(fixture->fd);
+	}
 	assert_int_equal(receive_reply(fixture->fd, 5, NULL, 0), 0);
 	assert_memory_equal(fixture->memory.bytes + 100, "hello", 5);
 }
