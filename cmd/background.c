@@ -18,8 +18,8 @@ static void replace_by_null(int fd)
 }
 
 /*
- * Whatever the caller left open (a shell's pipes, a test's locks) would otherwise stay open as long as the device is attached.
- * The link becomes descriptor 3.
+ * Whatever the caller left open (a shell's pipes, a test's locks) would otherwise stay open as long
+ * as the device is attached. The link becomes descriptor 3.
  */
 static void close_inherited(int *link)
 {

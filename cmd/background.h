@@ -15,13 +15,17 @@ struct readiness {
 };
 
 /*
- * Forks a child that leads a session of its own, has the standard descriptors (stdin and stdout on /dev/null) and *LINK,
- * and no others. Returns 0 in the child. In the parent returns the child's pid, and *LINK is the other end: its closing
- * tells the child that the parent is gone. A negative errno when it cannot fork.
+ * Forks a child that leads a session of its own, has the standard descriptors (stdin and stdout on
+ * /dev/null) and *LINK, and no others. Returns 0 in the child. In the parent returns the child's
+ * pid, and *LINK is the other end: its closing tells the child that the parent is gone. A negative
+ * errno when it cannot fork.
  */
 int background_fork(int *link);
 
-/* The child: tells that it is ready or failed. -EPIPE: the parent is gone, and nobody will know of the device. */
+/*
+ * The child: tells that it is ready or failed. -EPIPE: the parent is gone, and nobody will know of
+ * the device.
+ */
 int background_report(int link, const struct readiness *readiness);
 
 /* The parent: waits for that. A child that dies first is a failure, which is said here. */

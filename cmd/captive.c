@@ -27,8 +27,8 @@ static void exec_command(char **command, int index, const sigset_t *mask)
 }
 
 /*
- * Waits for the command. SIGTERM and SIGHUP to us are passed on. A terminal sends SIGINT and SIGQUIT to the whole foreground
- * group, the command included: it decides, and we wait.
+ * Waits for the command. SIGTERM and SIGHUP to us are passed on. A terminal sends SIGINT and
+ * SIGQUIT to the whole foreground group, the command included: it decides, and we wait.
  */
 static int wait_for_command(pid_t pid, const sigset_t *handled)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all commands share: exit statuses, and words to people on stderr or, in the background, syslog. */
+/*
+ * What all commands share: exit statuses, and words to people on stderr or, in the background,
+ * syslog.
+ */
 #ifndef NBDT_COMMAND_H
 #define NBDT_COMMAND_H
 

@@ -17,8 +17,8 @@
 #define AUTO_CONNECTIONS 4
 
 /*
- * The largest request that we let the kernel send, if the server allows it. Larger ones were not faster, and kernels before 6.12
- * default to 128 KiB.
+ * The largest request that we let the kernel send, if the server allows it. Larger ones were not
+ * faster, and kernels before 6.12 default to 128 KiB.
  */
 #define MAX_REQUEST (1024u * 1024)
 
@@ -29,6 +29,7 @@ struct session {
 	int sockets[MAX_CONNECTIONS];
 	unsigned int count;
 	uint32_t block_size;
+	uint64_t size; /* bytes, whole blocks */
 	uint16_t flags;
 	char *source; /* URI to be shown */
 };
@@ -89,7 +90,8 @@ static unsigned int choose_connections(
 }
 
 /*
- * The logical block size must hold the server's minimum: the kernel will not send less than one block.
+ * The logical block size must hold the server's minimum: the kernel will not send less than one
+ * block.
  */
 static int choose_block_size(
 	struct session *session, const struct connect_options *options, struct nbdt_error *err)
@@ -113,6 +115,25 @@ static int choose_block_size(
 	return 0;
 }
 
+/* SESSION's block size is set and not 0. */
+static int check_size(struct session *session, struct nbdt_error *err)
+{
+	uint64_t size = session->export.size;
+	uint64_t rest = size % session->block_size;
+
+	if (size < session->block_size)
+		return nbdt_error_set(err, -ENODATA,
+			"the export has %" PRIu64 " bytes, less than one block of %u: nothing to"
+			" attach",
+			size, session->block_size);
+	if (rest)
+		say_warning("%s: the last %" PRIu64 " bytes do not fill a block of %u bytes and are"
+			    " left out",
+			session->source, rest, session->block_size);
+	session->size = size - rest;
+	return 0;
+}
+
 static int check_export(
 	struct session *session, const struct connect_options *options, struct nbdt_error *err)
 {
@@ -126,15 +147,9 @@ static int check_export(
 	int result = choose_block_size(session, options, err);
 	if (result)
 		return result;
-	if (export->size < session->block_size)
-		return nbdt_error_set(err, -ENODATA,
-			"the export has %" PRIu64 " bytes, less than one block of %u: nothing to"
-			" attach",
-			export->size, session->block_size);
-	if (export->size % session->block_size)
-		say_warning("%s: the last %" PRIu64 " bytes do not fill a block of %u bytes and are"
-			    " left out",
-			session->source, export->size % session->block_size, session->block_size);
+	result = check_size(session, err);
+	if (result)
+		return result;
 	session->flags = export->flags;
 	if (options->read_only)
 		session->flags |= NBDT_FLAG_READ_ONLY;
@@ -181,13 +196,12 @@ static uint32_t choose_max_request(const struct session *session)
 static int attach_session(struct session *session, const struct connect_options *options,
 	struct nbdt_attachment *attachment, struct nbdt_error *err)
 {
-	uint64_t size = session->export.size;
 	struct nbdt_attach_config config = {
 		.kernel = {
 			.index = options->index,
 			.sockets = session->sockets,
 			.socket_count = session->count,
-			.size = size - size % session->block_size,
+			.size = session->size,
 			.block_size = session->block_size,
 			.timeout = options->timeout,
 			.dead_timeout = options->dead_timeout,
@@ -231,7 +245,7 @@ static enum command_status bring_up(
 /* By netlink the kernel keeps the device alone; no process stays. */
 static enum command_status attach_and_leave(const struct connect_options *options)
 {
-	struct nbdt_attachment attachment;
+	struct nbdt_attachment attachment = { 0 };
 
 	enum command_status status = bring_up(options, &attachment);
 	if (status)

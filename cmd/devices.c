@@ -33,16 +33,19 @@ int read_devices(struct known_device **devices, size_t *count, struct nbdt_error
 	int result = nbdt_device_list(&infos, count, err);
 	if (result)
 		return result;
-	if (*count)
-		*devices = calloc(*count, sizeof(**devices));
-	if (*count && !*devices)
-		result = nbdt_error_errno(err, -ENOMEM, "list of devices");
-	for (size_t i = 0; !result && i < *count; i++) {
-		(*devices)[i].info = infos[i];
-		add_record(&(*devices)[i]);
+	struct known_device *known = calloc(*count ? *count : 1, sizeof(*known));
+	if (!known) {
+		free(infos);
+		*count = 0;
+		return nbdt_error_errno(err, -ENOMEM, "list of devices");
+	}
+	for (size_t i = 0; i < *count; i++) {
+		known[i].info = infos[i];
+		add_record(&known[i]);
 	}
 	free(infos);
-	return result;
+	*devices = known;
+	return 0;
 }
 
 void free_devices(struct known_device *devices, size_t count)
@@ -74,7 +77,9 @@ const char *device_kind(const struct known_device *device)
 		return NULL;
 	if (device->has_record)
 		return device->record.kind == NBDT_KIND_LOOP ? "loop" : "remote";
-	/* Without its record, the kernel's identifier still has the source: files begin with '/'. */
+	/*
+	 * Without its record, the kernel's identifier still has the source: files begin with '/'.
+	 */
 	const char *source = nbdt_record_identifier_source(device->info.backend);
 	if (!source)
 		return "foreign";

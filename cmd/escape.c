@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Decodes one character (RFC 3629: no overlong forms, no surrogates). Returns its length, 0 if invalid. */
+/*
+ * Decodes one character (RFC 3629: no overlong forms, no surrogates). Returns its length, 0 if
+ * invalid.
+ */
 static size_t decode_utf8(const unsigned char *at, uint32_t *character)
 {
 	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -47,7 +50,9 @@ static char *escape(const char *text, bool for_terminal)
 		uint32_t character;
 		size_t length = decode_utf8(at, &character);
 
-		bool bad = !length || (for_terminal && (is_control(character) || character == '\\'));
+		bool bad = !length;
+		if (for_terminal)
+			bad = bad || is_control(character) || character == '\\';
 		if (!bad) {
 			memcpy(end, at, length);
 			end += length;

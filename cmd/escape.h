@@ -4,7 +4,8 @@
 #define NBDT_ESCAPE_H
 
 /*
- * A copy for free() in which each byte that is not part of valid UTF-8 is written \xNN; NULL: no memory.
+ * A copy for free() in which each byte that is not part of valid UTF-8 is written \xNN; NULL: no
+ * memory.
  */
 char *escape_invalid_utf8(const char *text);
 

@@ -78,8 +78,8 @@ static void add_string(struct json_object *object, const char *key, const char *
 	free(valid);
 }
 
-static void add_flag(
-	struct json_object *object, const char *key, const struct nbdt_export *export, uint16_t flag)
+static void add_flag(struct json_object *object, const char *key,
+	const struct nbdt_export *export, uint16_t flag)
 {
 	json_object_object_add(object, key, json_object_new_boolean(export->flags & flag));
 }
@@ -224,7 +224,8 @@ static void print_text(struct json_object *server)
 		struct json_object *export = json_object_array_get_idx(exports, i);
 
 		printf("export=\"");
-		print_escaped(json_object_get_string(json_object_object_get(export, "export-name")));
+		print_escaped(json_object_get_string(
+			json_object_object_get(export, "export-name")));
 		printf("\":\n");
 		json_object_object_foreach(export, key, value) {
 			if (!strcmp(key, "export-name"))

@@ -22,8 +22,9 @@
 #define SETTLE_TIMEOUT 30 /* seconds for partitions and udev */
 
 /*
- * The kernel may need this process to free memory, by writing dirty pages through it; so it must never wait for memory
- * itself, nor be chosen by the OOM killer. Each of these needs privileges that attaching needs too.
+ * The kernel may need this process to free memory, by writing dirty pages through it; so it must
+ * never wait for memory itself, nor be chosen by the OOM killer. Each of these needs privileges
+ * that attaching needs too.
  */
 static void protect_from_memory_pressure(void)
 {
@@ -35,8 +36,8 @@ static void protect_from_memory_pressure(void)
 		say_notice("cannot hide from the OOM killer: %m");
 }
 
-static enum command_status open_image(
-	const struct loop_options *options, struct resident *resident, struct nbdt_file_facts *facts)
+static enum command_status open_image(const struct loop_options *options,
+	struct resident *resident, struct nbdt_file_facts *facts)
 {
 	struct nbdt_error err;
 
@@ -45,7 +46,7 @@ static enum command_status open_image(
 	if (facts->forced_read_only)
 		say_warning("%s: can only be read; attaching it read-only", options->file);
 	if (facts->lost_bytes)
-		say_warning("%s: the last %llu bytes do not fill a block of %u bytes and are left out",
+		say_warning("%s: the last %llu bytes do not fill a block of %u and are left out",
 			options->file, (unsigned long long)facts->lost_bytes,
 			options->image.block_size);
 	return STATUS_DONE;
@@ -170,7 +171,10 @@ static enum command_status serve_in_background(const struct loop_options *option
 	int told = background_report(link, &readiness);
 	if (!readiness.status) {
 		background_settle();
-		/* Only a captive command's end means something from now on; a dead parent always did. */
+		/*
+		 * Only a captive command's end means something from now on; a dead parent always
+		 * did.
+		 */
 		if (!told && !options->command) {
 			close(resident.link);
 			resident.link = -1;

@@ -52,6 +52,8 @@ enum long_option {
 	OPTION_LONG_OPTIONS,
 };
 
+static const char short_options[] = "N:u:C:b:Rt:T:i:LcdqvhV";
+
 static const struct option long_options[] = {
 	{ "name", required_argument, NULL, 'N' },
 	{ "unix", required_argument, NULL, 'u' },
@@ -129,7 +131,10 @@ static enum command_status set_connect_option(int option, struct connect_options
 		connect->read_only = true;
 		return STATUS_DONE;
 	case 't':
-		/* Without a limit, and with nobody watching, a dead server means I/O that hangs for ever. */
+		/*
+		 * Without a limit, and with nobody watching, a dead server means I/O that hangs for
+		 * ever.
+		 */
 		return set_number("--timeout", 1, 86400, &connect->timeout);
 	case 'T':
 		return set_number("--dead-timeout", 0, 86400, &connect->dead_timeout);
@@ -197,7 +202,7 @@ static enum command_status read_arguments(int argc, char **argv, struct argument
 {
 	int option;
 
-	while ((option = getopt_long(argc, argv, "N:u:C:b:Rt:T:i:LcdqvhV", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
 		if (print_and_exit(option))
 			exit(finish_stdout(STATUS_DONE));
 		enum command_status status = set_option(option, arguments);
@@ -223,7 +228,10 @@ static void take_device(struct arguments *arguments)
 	arguments->operand_count--;
 }
 
-/* A URI, or nbd-client's forms. Nobody can tell the second operand of HOST PORT from a device's number. */
+/*
+ * A URI, or nbd-client's forms. Nobody can tell the second operand of HOST PORT from a device's
+ * number.
+ */
 static enum command_status parse_address(struct arguments *arguments)
 {
 	char **operands = arguments->operands;

@@ -137,6 +137,7 @@ static enum command_status set_option(int option, struct arguments *arguments)
 
 static enum command_status list_server(const char *address, const struct arguments *arguments)
 {
+	const char *name = arguments->name ? arguments->name : "";
 	struct nbdt_uri *uri = NULL;
 	struct nbdt_error err;
 	enum command_status status;
@@ -145,7 +146,7 @@ static enum command_status list_server(const char *address, const struct argumen
 		status = read_server_address(address, NULL, arguments->name, &uri);
 	else if (address)
 		status = usage_error("-u takes no HOST or URI beside it: %s", address);
-	else if (nbdt_uri_unix(arguments->socket, arguments->name ? arguments->name : "", &uri, &err))
+	else if (nbdt_uri_unix(arguments->socket, name, &uri, &err))
 		status = report(NULL, &err);
 	else
 		status = STATUS_DONE;

@@ -13,7 +13,8 @@ extern const struct column list_columns[LIST_COLUMN_COUNT];
 enum command_status list_devices(int index, bool free_too, const struct table_options *options);
 
 /*
- * Lists a server and its exports, or the one export that URI names; TIMEOUT in milliseconds bounds the whole. JSON or text.
+ * Lists a server and its exports, or the one export that URI names; TIMEOUT in milliseconds bounds
+ * the whole. JSON or text.
  */
 enum command_status list_exports(struct nbdt_uri *uri, unsigned int timeout, bool json);
 

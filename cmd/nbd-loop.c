@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nbd-loop: an image file as a block device. Options in; the parts are loop-attach.c and loop-list.c. */
+/*
+ * nbd-loop: an image file as a block device. Options in; the parts are loop-attach.c and
+ * loop-list.c.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,7 +176,8 @@ static enum command_status set_number(const char *what, uint64_t maximum, uint64
 	return STATUS_DONE;
 }
 
-static enum command_status set_switch(const char *option, const char *on, const char *off, bool *value)
+static enum command_status set_switch(
+	const char *option, const char *on, const char *off, bool *value)
 {
 	if (strcmp(optarg, on) && strcmp(optarg, off))
 		return usage_error("%s takes %s or %s, not %s", option, on, off, optarg);
@@ -195,8 +199,8 @@ static enum command_status set_connections(struct loop_options *attach)
 
 static enum command_status set_attach_option(int option, struct loop_options *attach)
 {
-	bool unmap;
 	enum command_status status;
+	bool unmap = true;
 
 	switch (option) {
 	case OPTION_SIZELIMIT:
@@ -212,7 +216,7 @@ static enum command_status set_attach_option(int option, struct loop_options *at
 			      : STATUS_DONE;
 	case OPTION_DISCARD:
 		status = set_switch("--discard", "unmap", "ignore", &unmap);
-		attach->image.ignore_trim = !status && !unmap;
+		attach->image.ignore_trim = !unmap;
 		return status;
 	case OPTION_CONNECTIONS:
 		return set_connections(attach);

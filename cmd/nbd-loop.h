@@ -24,8 +24,8 @@ struct loop_options {
 enum command_status loop_attach(const struct loop_options *options);
 
 /*
- * The captive form: runs COMMAND while device INDEX is there, then detaches. LINK is the end of background_fork().
- * Returns the exit status of nbd-loop.
+ * The captive form: runs COMMAND while device INDEX is there, then detaches. LINK is the end of
+ * background_fork(). Returns the exit status of nbd-loop.
  */
 int run_captive(char **command, int index, int link);
 #define STATUS_CAPTIVE_FAILED 125
@@ -39,7 +39,8 @@ struct loop_filter {
 };
 #define LOOP_COLUMN_COUNT 17
 extern const struct column loop_columns[LOOP_COLUMN_COUNT];
-enum command_status loop_list(const struct loop_filter *filter, const struct table_options *options);
+enum command_status loop_list(
+	const struct loop_filter *filter, const struct table_options *options);
 
 /* -j: one line for each device of the file, in losetup's form, path first. */
 enum command_status loop_list_associated(const struct loop_filter *filter);

@@ -66,7 +66,9 @@ static int check_loop_device(const char *path, const struct range *wanted, const
 	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) || (info.lo_flags & LO_FLAGS_READ_ONLY))
 		return 0;
-	/* The kernel gives st_dev for a file and st_rdev for a block device, in its own encoding. */
+	/*
+	 * The kernel gives st_dev for a file and st_rdev for a block device, in its own encoding.
+	 */
 	const struct range range = {
 		.dev = info.lo_rdevice ? info.lo_rdevice : info.lo_device,
 		.ino = info.lo_rdevice ? 0 : info.lo_inode,

@@ -149,8 +149,8 @@ static bool handle_events(struct resident *resident)
 }
 
 /*
- * All links ended: because somebody disconnected the device, or because they died. In the latter case
- * the kernel would keep a device that only gives errors.
+ * All links ended: because somebody disconnected the device, or because they died. In the latter
+ * case the kernel would keep a device that only gives errors.
  */
 static void disconnect_leftover(const struct resident *resident)
 {
@@ -159,6 +159,7 @@ static void disconnect_leftover(const struct resident *resident)
 	if (!nbdt_device_wait_free(resident->index, 1, NULL))
 		return;
 	if (nbdt_device_get(resident->index, &info, NULL)
+		|| info.state != NBDT_DEVICE_CONNECTED
 		|| strcmp(info.backend, resident->attachment->identifier))
 		return;
 	say_warning("nbd%d: the connection ended while the device is in use", resident->index);

@@ -19,11 +19,15 @@ struct resident {
 };
 
 /*
- * Blocks the signals that resident_run() handles; to be called before the first thread starts, which then inherits that.
+ * Blocks the signals that resident_run() handles; to be called before the first thread starts,
+ * which then inherits that.
  */
 int resident_block_signals(struct resident *resident);
 
-/* Serves signals, the control channel and the link until the device is gone; then removes its record. */
+/*
+ * Serves signals, the control channel and the link until the device is gone; then removes its
+ * record.
+ */
 void resident_run(struct resident *resident);
 
 #endif

@@ -44,7 +44,9 @@ enum command_status read_server_address(
 		char *host = split_host(copy, &own_port);
 		if (own_port && port)
 			return usage_error("%s: two ports", text);
-		result = nbdt_uri_tcp(host, own_port ? own_port : port, name ? name : "", uri, &err);
+		if (own_port)
+			port = own_port;
+		result = nbdt_uri_tcp(host, port, name ? name : "", uri, &err);
 	}
 	if (!result)
 		return STATUS_DONE;

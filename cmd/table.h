@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables and lists of devices: columns declared once for help, text and JSON; libsmartcols prints. */
+/*
+ * Tables and lists of devices: columns declared once for help, text and JSON; libsmartcols prints.
+ */
 #ifndef NBDT_TABLE_H
 #define NBDT_TABLE_H
 
@@ -35,13 +37,16 @@ struct table_options {
 struct table;
 
 /*
- * Makes a table of COLUMNS (COUNT of them); DEFAULTS and options->columns are names with commas. ROOT is the name of JSON's
- * array. NULL after an error, which has been said (an unknown column).
+ * Makes a table of COLUMNS (COUNT of them); DEFAULTS and options->columns are names with commas.
+ * ROOT is the name of JSON's array. NULL after an error, which has been said (an unknown column).
  */
 struct table *table_new(const struct column *columns, size_t count, const char *defaults,
 	const struct table_options *options, const char *root);
 void table_add_row(struct table *table);
-/* Sets a cell of the last row; COLUMN counts in the declaration. Columns that aren't shown are skipped; NULL leaves it empty. */
+/*
+ * Sets a cell of the last row; COLUMN counts in the declaration. Columns that aren't shown are
+ * skipped; NULL leaves it empty.
+ */
 void table_set(struct table *table, size_t column, const char *text);
 void table_set_number(struct table *table, size_t column, uint64_t number);
 void table_set_boolean(struct table *table, size_t column, bool value);

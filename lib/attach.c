@@ -12,7 +12,10 @@
 
 #define DETACH_TIMEOUT 10 /* seconds */
 
-/* What stands in a record and in the kernel of an attachment whose caller gave no keeper of its own. */
+/*
+ * What stands in a record and in the kernel of an attachment whose caller gave no keeper of its
+ * own.
+ */
 static int prepare_record(const struct nbdt_attach_config *config, bool ioctl,
 	struct nbdt_record *record, struct nbdt_error *err)
 {
@@ -151,7 +154,7 @@ static int flush_unless_dead(const struct nbdt_device_info *info, enum nbdt_reco
 	if (!result)
 		return 0;
 	return nbdt_error_set(err, result,
-		"nbd%d is detached, but flushing it failed, and what was written last may be lost: %s",
+		"nbd%d: detached, but its flush failed: what was written last may be lost: %s",
 		info->index, cause.text);
 }
 
@@ -168,11 +171,13 @@ static int detach_device(const struct nbdt_device_info *info, const struct nbdt_
 	int flushed = flush_unless_dead(info, life, timeout, err);
 	if (claim >= 0)
 		close(claim);
-	int result = nbdt_kernel_disconnect(info->index, err);
+	/* A failed flush is the graver news: it is not overwritten by what comes after. */
+	struct nbdt_error *late = flushed ? NULL : err;
+	int result = nbdt_kernel_disconnect(info->index, late);
 	if (!result)
-		result = nbdt_device_wait_free(info->index, timeout, err);
+		result = nbdt_device_wait_free(info->index, timeout, late);
 	if (result)
-		return result;
+		return flushed ? flushed : result;
 	if (record) {
 		if (life == NBDT_RECORD_LIVE)
 			wait_for_keeper(record, timeout);

@@ -48,7 +48,9 @@ static struct sockaddr_un control_address(int index)
 	return address;
 }
 
-/* Receives until one JSON object is complete; NULL: too long, too late, not JSON, or not an object. */
+/*
+ * Receives until one JSON object is complete; NULL: too long, too late, not JSON, or not an object.
+ */
 static struct json_object *receive_object(int fd, unsigned int timeout)
 {
 	deadline_t deadline = deadline_after(timeout);
@@ -97,7 +99,10 @@ int nbdt_control_listen(int index, struct nbdt_control **control, struct nbdt_er
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return nbdt_error_errno(err, -errno, "cannot make the control socket");
-	/* Before it has a name the socket's mode decides that of the name: there is no moment of 0777. */
+	/*
+	 * Before it has a name the socket's mode decides that of the name: there is no moment of
+	 * 0777.
+	 */
 	fchmod(fd, 0600);
 	unlink(address.sun_path);
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 8)) {
@@ -235,6 +240,7 @@ int nbdt_control_call(int index, enum nbdt_control_command command,
 		return nbdt_error_errno(err, result, "cannot ask the server of nbd%d", index);
 	CLEANUP_OBJECT struct json_object *reply = receive_object(fd, REPLY_TIMEOUT);
 	if (!reply)
-		return nbdt_error_set(err, -ETIMEDOUT, "the server of nbd%d does not answer", index);
+		return nbdt_error_set(
+			err, -ETIMEDOUT, "the server of nbd%d does not answer", index);
 	return parse_reply(reply, status, err);
 }

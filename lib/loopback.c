@@ -127,12 +127,15 @@ static int attach_sockets(struct nbdt_loopback *loopback,
 	return nbdt_attach(&attach, &loopback->attachment, err);
 }
 
-/* Opens the connections and gives their other ends to the kernel, which keeps references of its own. */
+/*
+ * Opens the connections and gives their other ends to the kernel, which keeps references of its
+ * own.
+ */
 static int start_and_attach(struct nbdt_loopback *loopback,
 	const struct nbdt_loopback_config *config, struct nbdt_error *err)
 {
 	unsigned int wanted = config->connections ? config->connections : 1;
-	int sockets[MAX_CONNECTIONS];
+	int sockets[MAX_CONNECTIONS] = { 0 };
 	int result = 0;
 
 	while (!result && loopback->connection_count < wanted)

@@ -98,8 +98,8 @@
 #define NBD_ESHUTDOWN 108u
 
 /*
- * Messages, as they lie on the wire. Packed, so that a pointer into a received buffer may be read through them; the integers
- * inside need wire_get…().
+ * Messages, as they lie on the wire. Packed, so that a pointer into a received buffer may be read
+ * through them; the integers inside need wire_get…().
  */
 struct nbd_option_header {
 	uint64_t magic; /* NBD_OPTS_MAGIC */

@@ -62,8 +62,8 @@ struct nbdt_uri {
 };
 
 /*
- * Reads a URI. An unknown scheme or parameter, a broken escape, a NUL, an export name over 4096 bytes
- * is -EINVAL. *URI is for nbdt_uri_free().
+ * Reads a URI. An unknown scheme or parameter, a broken escape, a NUL, an export name over 4096
+ * bytes is -EINVAL. *URI is for nbdt_uri_free().
  */
 int nbdt_uri_parse(const char *text, struct nbdt_uri **uri, struct nbdt_error *err);
 
@@ -73,7 +73,10 @@ int nbdt_uri_tcp(const char *host, const char *port, const char *export_name,
 int nbdt_uri_unix(const char *socket, const char *export_name, struct nbdt_uri **uri,
 	struct nbdt_error *err);
 
-/* The URI as text, escaped, for free(). Without user and TLS parameters: fit to be shown. NULL: no memory. */
+/*
+ * The URI as text, escaped, for free(). Without user and TLS parameters: fit to be shown. NULL: no
+ * memory.
+ */
 char *nbdt_uri_format(const struct nbdt_uri *uri);
 void nbdt_uri_free(struct nbdt_uri *uri);
 
@@ -102,10 +105,11 @@ struct nbdt_client;
 
 /*
  * Connects to the server that URI names and does the first phase of the handshake ("Newstyle
- * negotiation"), all within TIMEOUT milliseconds, which also bounds every later reply. Each address of
- * a host name is tried. An oldstyle server leaves the client in the transmission phase at once.
- * Errors: those of connect(2); -ETIMEDOUT; -EPROTO the peer is no NBD server or breaks the protocol;
- * -EOPNOTSUPP TLS or vsock, which this version does not speak; -EAI… as -EHOSTUNREACH with the resolver's words.
+ * negotiation"), all within TIMEOUT milliseconds, which also bounds every later reply. Each address
+ * of a host name is tried. An oldstyle server leaves the client in the transmission phase at once.
+ * Errors: those of connect(2); -ETIMEDOUT; -EPROTO the peer is no NBD server or breaks the
+ * protocol; -EOPNOTSUPP TLS or vsock, which this version does not speak; -EAI… as -EHOSTUNREACH
+ * with the resolver's words.
  */
 int nbdt_client_connect(const struct nbdt_uri *uri, unsigned int timeout,
 	struct nbdt_client **client, struct nbdt_error *err);
@@ -123,9 +127,11 @@ enum nbdt_handshake {
 enum nbdt_handshake nbdt_client_handshake(const struct nbdt_client *client);
 
 /*
- * Calls EACH for every export that the server lists (NBD_OPT_LIST); NAME and DESCRIPTION (or NULL) are valid
- * during the call. A nonzero return of EACH ends the call with that value, the connection being unusable then.
- * Errors: -EREMOTEIO the server refuses; -EOPNOTSUPP it cannot list; -E2BIG over 100000 exports; -EPROTO; -ETIMEDOUT.
+ * Calls EACH for every export that the server lists (NBD_OPT_LIST); NAME and DESCRIPTION (or NULL)
+ * are valid during the call. A nonzero return of EACH ends the call with that value, the connection
+ * being unusable then.
+ * Errors: -EREMOTEIO the server refuses; -EOPNOTSUPP it cannot list; -E2BIG over 100000 exports;
+ * -EPROTO; -ETIMEDOUT.
  */
 int nbdt_client_list(struct nbdt_client *client,
 	int (*each)(const char *name, const char *description, void *arg), void *arg,
@@ -141,20 +147,23 @@ int nbdt_client_info(struct nbdt_client *client, const char *name, struct nbdt_e
 
 /*
  * Chooses an export and enters the transmission phase (NBD_OPT_GO; NBD_OPT_EXPORT_NAME where GO is
- * not supported). It asks for the block sizes, and so promises to keep to them. On an oldstyle server
- * only the export "" exists. Errors: as nbdt_client_info(); after one of -ENXIO and -EREMOTEIO another try may follow.
+ * not supported). It asks for the block sizes, and so promises to keep to them. On an oldstyle
+ * server only the export "" exists. Errors: as nbdt_client_info(); after one of -ENXIO and
+ * -EREMOTEIO another try may follow.
  */
 int nbdt_client_go(struct nbdt_client *client, const char *name, struct nbdt_export *export,
 	struct nbdt_error *err);
 
 /*
- * Takes the socket out of a client in the transmission phase, to give it to the kernel: simple replies were
- * negotiated and no byte was read ahead. The client can only be closed after that. Returns the descriptor, blocking,
- * or -EINVAL in another phase.
+ * Takes the socket out of a client in the transmission phase, to give it to the kernel: simple
+ * replies were negotiated and no byte was read ahead. The client can only be closed after that.
+ * Returns the descriptor, blocking, or -EINVAL in another phase.
  */
 int nbdt_client_take_socket(struct nbdt_client *client, struct nbdt_error *err);
 
-/* Says goodbye as the phase demands (NBD_OPT_ABORT, NBD_CMD_DISC), closes and frees. NULL is fine. */
+/*
+ * Says goodbye as the phase demands (NBD_OPT_ABORT, NBD_CMD_DISC), closes and frees. NULL is fine.
+ */
 void nbdt_client_close(struct nbdt_client *client);
 
 /* Devices: what a server serves */
@@ -164,7 +173,8 @@ struct nbdt_request;
 
 enum nbdt_request_flag {
 	NBDT_REQUEST_FUA = 1 << 0,       /* persistent before it completes (NBD_CMD_FLAG_FUA) */
-	NBDT_REQUEST_NO_HOLE = 1 << 1,   /* zero: leave the space allocated (NBD_CMD_FLAG_NO_HOLE) */
+	/* zero: leave the space allocated (NBD_CMD_FLAG_NO_HOLE) */
+	NBDT_REQUEST_NO_HOLE = 1 << 1,
 	NBDT_REQUEST_FAST_ZERO = 1 << 2, /* zero: -ENOTSUP at once where it would be slow */
 	NBDT_REQUEST_NOWAIT = 1 << 3,    /* -EAGAIN instead of waiting for storage */
 };
@@ -177,7 +187,10 @@ struct nbdt_request {
 	uint64_t length;    /* bytes */
 	void *buffer;       /* pread: to fill; pwrite: to store; aligned to 4096; else NULL */
 	unsigned int flags; /* enum nbdt_request_flag */
-	/* Set by whoever submits it; called once, from any thread, if the operation returned NBDT_PENDING. */
+	/*
+	 * Set by whoever submits it; called once, from any thread, if the operation returned
+	 * NBDT_PENDING.
+	 */
 	void (*complete)(struct nbdt_request *request, int result);
 };
 
@@ -193,8 +206,9 @@ struct nbdt_direct {
 };
 
 /*
- * The operations of a device. Those on requests return 0 done, NBDT_PENDING, or a negative errno; they never see a
- * range outside the device, and may be called from several threads at once. An operation that is NULL is not offered.
+ * The operations of a device. Those on requests return 0 done, NBDT_PENDING, or a negative errno;
+ * they never see a range outside the device, and may be called from several threads at once. An
+ * operation that is NULL is not offered.
  */
 struct nbdt_device_ops {
 	const char *name;
@@ -213,8 +227,8 @@ struct nbdt_device_ops {
 };
 
 /*
- * A device embeds this as its first member. What it can do is asked once for each connection; only size changes later,
- * by resize, and is read atomically by nbdt_device_size().
+ * A device embeds this as its first member. What it can do is asked once for each connection; only
+ * size changes later, by resize, and is read atomically by nbdt_device_size().
  */
 struct nbdt_device {
 	const struct nbdt_device_ops *ops;
@@ -255,17 +269,17 @@ struct nbdt_file_facts {
 };
 
 /*
- * Opens a regular file or a block device as a device. A file that can be opened only for reading becomes a
- * read-only device. FACTS may be NULL.
- * Errors: of open(2); -EISDIR, -ENOTBLK neither file nor block device; -ENODATA nothing to serve (empty, or offset at or
- * after the end); -EINVAL options that don't fit.
+ * Opens a regular file or a block device as a device. A file that can be opened only for reading
+ * becomes a read-only device. FACTS may be NULL.
+ * Errors: of open(2); -EISDIR, -ENOTBLK neither file nor block device; -ENODATA nothing to serve
+ * (empty, or offset at or after the end); -EINVAL options that don't fit.
  */
 int nbdt_device_open_file(const char *path, const struct nbdt_file_options *options,
 	struct nbdt_device **device, struct nbdt_file_facts *facts, struct nbdt_error *err);
 
 /*
- * Switches the failing of writes on a device opened by nbdt_device_open_file(): while on, pwrite, trim and zero give
- * -EPERM. May be called from any thread.
+ * Switches the failing of writes on a device opened by nbdt_device_open_file(): while on, pwrite,
+ * trim and zero give -EPERM. May be called from any thread.
  */
 void nbdt_device_fail_writes(struct nbdt_device *device, bool on);
 bool nbdt_device_fails_writes(const struct nbdt_device *device);
@@ -276,8 +290,12 @@ struct nbdt_server;
 
 struct nbdt_server_options {
 	unsigned int handshake_timeout; /* milliseconds for the whole handshake; 0: 10000 */
-	size_t memory_limit;            /* bytes of request buffers for one connection; 0: 64 MiB */
-	bool lock_memory;               /* allocate buffers beforehand, for a server under its own kernel's disk */
+	size_t memory_limit; /* bytes of request buffers for one connection, at least 32 MiB; 0: 64 MiB */
+	/*
+	 * Touch all buffers beforehand, and lock them in memory as far as the process may: for a server
+	 * under its own kernel's disk.
+	 */
+	bool lock_memory;
 };
 
 /* OPTIONS may be NULL. */
@@ -285,31 +303,35 @@ int nbdt_server_new(const struct nbdt_server_options *options, struct nbdt_serve
 	struct nbdt_error *err);
 
 /*
- * Adds an export; the server does not own the device, which outlives it. The first one is the default export too, unless one
- * is named "". Before the first connection only. DESCRIPTION may be NULL.
+ * Adds an export; the server does not own the device, which outlives it. The first one is the
+ * default export too, unless one is named "". Before the first connection only. DESCRIPTION may be
+ * NULL.
  * Errors: -EEXIST; -EINVAL a name over 4096 bytes or not UTF-8; -ENOMEM.
  */
 int nbdt_server_add_export(struct nbdt_server *server, const char *name, const char *description,
 	struct nbdt_device *device, struct nbdt_error *err);
 
 /*
- * Serves one client on a connected socket, handshake and transmission, in the calling thread, until the client leaves
- * or the server is stopped; then closes the socket. 0 after a goodbye or a close between messages.
- * Any number of threads may be in this call for one server.
- * Errors: -EPROTO the client broke the protocol; -ECONNRESET it vanished; -ETIMEDOUT slow handshake.
+ * Serves one client on a connected socket, handshake and transmission, in the calling thread, until
+ * the client leaves or the server is stopped; then closes the socket, also when this fails. 0 after
+ * a goodbye, a close between messages or a stop. Any number of threads may be in this call for one
+ * server. A WRITE of over 32 MiB is skipped and refused; one of over 64 MiB breaks the protocol.
+ * Errors: -EPROTO the client broke the protocol; -ECONNRESET it vanished; -ETIMEDOUT slow
+ * handshake, or last replies not taken within 5 seconds of a stop; -ENOMEM.
  */
 int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error *err);
 
 /*
- * The same without a handshake: SOCKET is in the transmission phase of export NAME, as one end of a socketpair whose other
- * end goes to the kernel. -ENXIO no such export.
+ * The same without a handshake: SOCKET is in the transmission phase of export NAME, as one end of a
+ * socketpair whose other end goes to the kernel. Its requests must keep to the device's minimal
+ * block size. -ENXIO no such export; the socket is closed then too.
  */
 int nbdt_server_serve_transmission(
 	struct nbdt_server *server, const char *name, int socket, struct nbdt_error *err);
 
 /*
- * Stops every connection of the server: what was received is finished and answered, then the socket is closed. Returns at
- * once; may be called from any thread, but not from a signal handler.
+ * Stops every connection of the server: what was received is finished and answered, then the socket
+ * is closed. Returns at once; may be called from any thread, but not from a signal handler.
  */
 void nbdt_server_stop(struct nbdt_server *server);
 
@@ -325,8 +347,13 @@ struct nbdt_attach_config {
 	struct nbdt_kernel_config kernel;
 	uint32_t max_request; /* bytes of the largest request; 0: the kernel's own default */
 	bool ioctl;           /* by ioctls even where netlink can be had */
-	struct nbdt_record record; /* kind, source and facts; index, uuid and identifier are filled in. Strings stay the caller's */
-	int lock;             /* descriptor of nbdt_record_lock() held by the caller, or -1 to take it for the call */
+	/*
+	 * kind, source and facts; index, uuid and identifier are filled in. Strings stay the
+	 * caller's
+	 */
+	struct nbdt_record record;
+	/* descriptor of nbdt_record_lock() held by the caller, or -1 to take it for the call */
+	int lock;
 };
 
 struct nbdt_attachment {
@@ -337,25 +364,31 @@ struct nbdt_attachment {
 };
 
 /*
- * Gives sockets to the kernel, by netlink or else by ioctl, sets the request size, and writes the record. Does not wait for
- * partitions: nbdt_device_settle() does. With a session in ATTACHMENT, the calling process must stay.
+ * Gives sockets to the kernel, by netlink or else by ioctl, sets the request size, and writes the
+ * record. Does not wait for partitions: nbdt_device_settle() does. With a session in ATTACHMENT,
+ * the calling process must stay.
  * Errors: as nbdt_kernel_connect(). On failure nothing stays attached.
  */
 int nbdt_attach(const struct nbdt_attach_config *config, struct nbdt_attachment *attachment,
 	struct nbdt_error *err);
-/* Frees what ATTACHMENT points to, waiting for its session if it has one; detaches nothing by itself. */
+/*
+ * Frees what ATTACHMENT points to, waiting for its session if it has one; detaches nothing by
+ * itself.
+ */
 void nbdt_attachment_release(struct nbdt_attachment *attachment);
 
 struct nbdt_detach_options {
 	bool force;           /* also while it is mounted or held */
-	unsigned int timeout; /* seconds to wait for the flush, and again for the device to become free; 0: 10 */
+	/* seconds to wait for the flush, and again for the device to become free; 0: 10 */
+	unsigned int timeout;
 };
 
 /*
  * Detaches a device: claims it, flushes it, disconnects it, waits until it is free and its keeper
  * is gone, removes the record. Nothing is flushed when the keeper is known to be dead.
- * Errors: -ENODEV no such device; -ENOTCONN not connected; -EBUSY in use: refused (the text says by whom), or still open after a
- * forced disconnect; -EIO and others: the flush failed, the device is detached all the same; -EPERM.
+ * Errors: -ENODEV no such device; -ENOTCONN not connected; -EBUSY in use: refused (the text says by
+ * whom), or still open after a forced disconnect; -EIO and others: the flush failed, the device is
+ * detached all the same; -EPERM.
  */
 int nbdt_detach(int index, const struct nbdt_detach_options *options, struct nbdt_error *err);
 
@@ -368,15 +401,16 @@ struct nbdt_loopback_config {
 	struct nbdt_record record;    /* as in nbdt_attach_config */
 	int index;                    /* or NBDT_INDEX_ANY */
 	unsigned int connections;     /* 0 counts as 1 */
-	uint32_t block_size;          /* logical block size, bytes; 0: the device's minimum, at least 512 */
+	/* logical block size, bytes; 0: the device's minimum, at least 512 */
+	uint32_t block_size;
 	uint64_t timeout;             /* seconds */
 	bool ioctl;
 	int lock;                     /* as in nbdt_attach_config */
 };
 
 /*
- * Starts a thread for each connection, which serve until the kernel hangs up, and attaches. The size is rounded down
- * to whole blocks. Errors: as nbdt_attach().
+ * Starts a thread for each connection, which serve until the kernel hangs up, and attaches. The
+ * size is rounded down to whole blocks. Errors: as nbdt_attach().
  */
 int nbdt_loopback_start(const struct nbdt_loopback_config *config, struct nbdt_loopback **loopback,
 	struct nbdt_error *err);
@@ -388,22 +422,23 @@ int nbdt_loopback_fd(const struct nbdt_loopback *loopback);
 /* Tells the kernel the device's new size (after the device's resize operation). */
 int nbdt_loopback_resize(struct nbdt_loopback *loopback, struct nbdt_error *err);
 /*
- * Keeps the kernel's timeout from killing a link over one slow request, such as a flush of much dirty
- * data to a slow disk: while a request has taken longer than a third of the timeout, the timeout is
- * switched off, and then on again. Should be called every sixth of the timeout; does nothing for
- * several connections, which the kernel always times (nbd.c, nbd_xmit_timeout()), and by ioctl.
+ * Keeps the kernel's timeout from killing a link over one slow request, such as a flush of much
+ * dirty data to a slow disk: while a request has taken longer than a third of the timeout, the
+ * timeout is switched off, and then on again. Should be called every sixth of the timeout; does
+ * nothing for several connections, which the kernel always times (nbd.c, nbd_xmit_timeout()), and
+ * by ioctl.
  */
 void nbdt_loopback_supervise(struct nbdt_loopback *loopback);
 /*
- * Waits for the threads to end and frees. The device must have been detached, or it is stopped here and the kernel
- * left with dead links. NULL is fine.
+ * Waits for the threads to end and frees. The device must have been detached, or it is stopped here
+ * and the kernel left with dead links. NULL is fine.
  */
 void nbdt_loopback_finish(struct nbdt_loopback *loopback);
 
 /*
- * Control channel: every resident process listens on NBDT_RUN_DIR/nbdN.sock (0600) for JSON objects,
- * {"command": "status"}, and answers with one, {"result": 0, …} or {"result": -16, "error": "…"};
- * one request for each connection.
+ * Control channel: every resident process listens on NBDT_RUN_DIR/nbdN.sock (0600) for JSON
+ * objects, {"command": "status"}, and answers with one, {"result": 0, …} or {"result": -16,
+ * "error": "…"}; one request for each connection.
  */
 
 enum nbdt_control_command {
@@ -422,14 +457,17 @@ struct nbdt_control_status {
 
 struct nbdt_control;
 
-/* Listens for device INDEX. A socket that a dead process left is replaced. Errors: of socket(2), bind(2). */
+/*
+ * Listens for device INDEX. A socket that a dead process left is replaced. Errors: of socket(2),
+ * bind(2).
+ */
 int nbdt_control_listen(int index, struct nbdt_control **control, struct nbdt_error *err);
 /* Polls readable when a client waits. */
 int nbdt_control_fd(const struct nbdt_control *control);
 /*
- * Answers one waiting client: HANDLE carries out the command and returns 0 or a negative errno, which
- * the client gets with ERR's sentence; STATUS is filled for NBDT_CONTROL_STATUS. A client has one
- * second to ask.
+ * Answers one waiting client: HANDLE carries out the command and returns 0 or a negative errno,
+ * which the client gets with ERR's sentence; STATUS is filled for NBDT_CONTROL_STATUS. A client has
+ * one second to ask.
  */
 void nbdt_control_serve(struct nbdt_control *control,
 	int (*handle)(enum nbdt_control_command command, struct nbdt_control_status *status,
@@ -440,7 +478,8 @@ void nbdt_control_close(struct nbdt_control *control);
 
 /*
  * Sends a command to the process of device INDEX and returns its result; STATUS may be NULL.
- * Errors: -ENOENT, -ECONNREFUSED nobody listens; -ETIMEDOUT no answer within 30 seconds; the command's.
+ * Errors: -ENOENT, -ECONNREFUSED nobody listens; -ETIMEDOUT no answer within 30 seconds; the
+ * command's.
  */
 int nbdt_control_call(int index, enum nbdt_control_command command,
 	struct nbdt_control_status *status, struct nbdt_error *err);

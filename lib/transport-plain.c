@@ -63,7 +63,10 @@ struct transport *transport_plain(int fd)
 		return NULL;
 	transport->ops = &plain_ops;
 	transport->fd = fd;
-	/* "Protocol phases": both sides should disable Nagle; on a Unix socket it fails, harmlessly. */
+	/*
+	 * "Protocol phases": both sides should disable Nagle; on a Unix socket it fails,
+	 * harmlessly.
+	 */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return transport;
 }

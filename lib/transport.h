@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A transport moves bytes for a handshake or an engine: a plain socket now, TLS later. Handshake and engine know only this table.
+ * A transport moves bytes for a handshake or an engine: a plain socket now, TLS later. Handshake
+ * and engine know only this table.
  */
 #ifndef NBDT_TRANSPORT_H
 #define NBDT_TRANSPORT_H
@@ -16,13 +17,21 @@
 struct transport;
 
 struct transport_ops {
-	/* One receive of up to SIZE bytes: their number, 0 at the end of the stream, -EAGAIN, or a negative errno. Never waits. */
+	/*
+	 * One receive of up to SIZE bytes: their number, 0 at the end of the stream, -EAGAIN, or a
+	 * negative errno. Never waits.
+	 */
 	ssize_t (*receive)(struct transport *transport, void *buffer, size_t size);
-	/* One send of a vector, which is not changed: bytes taken, -EAGAIN, or a negative errno. Never waits. */
+	/*
+	 * One send of a vector, which is not changed: bytes taken, -EAGAIN, or a negative errno.
+	 * Never waits.
+	 */
 	ssize_t (*send)(struct transport *transport, const struct iovec *vector, int count);
 	/* True if a receive would find bytes that poll() on the descriptor does not show. */
 	bool (*pending)(struct transport *transport);
-	/* Says goodbye on its own level, closes the descriptor (if it still owns one), and frees. */
+	/*
+	 * Says goodbye on its own level, closes the descriptor (if it still owns one), and frees.
+	 */
 	void (*close)(struct transport *transport);
 };
 
@@ -31,7 +40,10 @@ struct transport {
 	int fd; /* to poll() on; -1 after transport_release() */
 };
 
-/* Owns FD from then on. Sets TCP_NODELAY where it applies. NULL: no memory, and FD is still the caller's. */
+/*
+ * Owns FD from then on. Sets TCP_NODELAY where it applies. NULL: no memory, and FD is still the
+ * caller's.
+ */
 struct transport *transport_plain(int fd);
 
 /* Takes the descriptor out; only close is allowed afterwards. */
@@ -48,18 +60,19 @@ deadline_t deadline_after(unsigned int milliseconds);
 int deadline_left(deadline_t deadline);
 
 /*
- * Waits for EVENTS (POLLIN, POLLOUT) on the transport. WAKE, unless -1, is a second descriptor whose readability ends the wait.
- * 0 ready; -ETIMEDOUT; -EINTR when WAKE became readable.
+ * Waits for EVENTS (POLLIN, POLLOUT) on the transport. WAKE, unless -1, is a second descriptor
+ * whose readability ends the wait. 0 ready; -ETIMEDOUT; -EINTR when WAKE became readable.
  */
 int transport_wait(struct transport *transport, short events, int wake, deadline_t deadline);
 
 /*
- * Receives exactly SIZE bytes, or sends a whole vector. The vector is used up. Errors: -ETIMEDOUT, -EINTR when WAKE became
- * readable, -EPIPE the stream ended before the first byte, -ECONNRESET it ended inside, or the transport's.
+ * Receives exactly SIZE bytes, or sends a whole vector. The vector is used up. Errors: -ETIMEDOUT,
+ * -EINTR when WAKE became readable, -EPIPE the stream ended before the first byte, -ECONNRESET it
+ * ended inside, or the transport's.
  */
 int transport_receive_all(
 	struct transport *transport, void *buffer, size_t size, int wake, deadline_t deadline);
-int transport_send_all(
-	struct transport *transport, struct iovec *vector, int count, int wake, deadline_t deadline);
+int transport_send_all(struct transport *transport, struct iovec *vector, int count, int wake,
+	deadline_t deadline);
 
 #endif

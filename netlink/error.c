@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The error that every function of the library fills: a number for programs, a sentence for people. */
+/*
+ * The error that every function of the library fills: a number for programs, a sentence for people.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +9,8 @@
 #include "nbdtools-kernel.h"
 
 /*
- * Servers choose some of the words that end up in errors, and errors end up on terminals: a control character, C1 ones
- * in UTF-8 (0xc2 0x80 to 0x9f) included, must not reach it.
+ * Servers choose some of the words that end up in errors, and errors end up on terminals: a control
+ * character, C1 ones in UTF-8 (0xc2 0x80 to 0x9f) included, must not reach it.
  */
 static void replace_controls(char *text)
 {

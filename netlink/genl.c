@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands of the nbd family: drivers/block/nbd.c, nbd_genl_connect() and friends. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/nbd-netlink.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "device-internal.h"
+#include "ioctl-device.h"
 #include "kernel-internal.h"
 
 static void cleanup_genl(struct genl *genl)
@@ -98,11 +102,26 @@ int nbdt_kernel_connect(const struct nbdt_kernel_config *config, int *index, str
 	return result < 0 ? refuse_connect(&genl, config, result, err) : 0;
 }
 
+/* For network namespaces where the family cannot be found. */
+static int disconnect_by_ioctl(int index, struct nbdt_error *err)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/dev/nbd%d", index);
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int result = fd < 0 ? -errno : ioctl_device_disconnect(fd);
+	if (result == -ENOENT || result == -ENXIO)
+		return nbdt_error_set(err, -ENODEV, "nbd%d: no such device", index);
+	return result < 0 ? nbdt_error_errno(err, result, "disconnecting nbd%d", index) : 0;
+}
+
 int nbdt_kernel_disconnect(int index, struct nbdt_error *err)
 {
 	CLEANUP_GENL struct genl genl = { .sock = NULL };
 	int result = genl_open(&genl, true, err);
 
+	if (result == -EPFNOSUPPORT)
+		return disconnect_by_ioctl(index, err);
 	if (result < 0)
 		return result;
 	CLEANUP_MESSAGE struct nl_msg *msg = genl_request(&genl, NBD_CMD_DISCONNECT, 64);

@@ -168,6 +168,15 @@ int ioctl_device_set_up(const struct nbdt_kernel_config *config, int *index, str
 	return fd;
 }
 
+int ioctl_device_disconnect(int fd)
+{
+	int result = ioctl(fd, NBD_DISCONNECT) < 0 ? -errno : 0;
+
+	if (ioctl(fd, NBD_CLEAR_SOCK) < 0 && result == 0)
+		result = -errno;
+	return result;
+}
+
 bool ioctl_device_is_up(int index, uint64_t size)
 {
 	struct nbdt_device_info info;

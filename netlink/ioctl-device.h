@@ -16,6 +16,12 @@
 int ioctl_device_set_up(
 	const struct nbdt_kernel_config *config, int *index, struct nbdt_error *err);
 
+/*
+ * Disconnects a device that any process attached, by either path. Both ioctls, since a server may
+ * ignore the goodbye of the first, and a device attached by netlink is freed by the second only.
+ */
+int ioctl_device_disconnect(int fd);
+
 /* True once NBD_DO_IT is running: the device has its pid and its size. */
 bool ioctl_device_is_up(int index, uint64_t size);
 

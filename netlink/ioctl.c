@@ -191,13 +191,10 @@ int nbdt_ioctl_disconnect(struct nbdt_ioctl_session *session, struct nbdt_error 
 	if (session->fd >= 0 && fd < 0)
 		result = -errno;
 	pthread_mutex_unlock(&session->lock);
-	if (fd >= 0 && ioctl(fd, NBD_DISCONNECT) < 0)
-		result = -errno;
-	/* Hangs up as well: a server that ignores the goodbye would keep NBD_DO_IT waiting. */
-	if (fd >= 0 && ioctl(fd, NBD_CLEAR_SOCK) < 0 && result == 0)
-		result = -errno;
-	if (fd >= 0)
+	if (fd >= 0) {
+		result = ioctl_device_disconnect(fd);
 		close(fd);
+	}
 	return result < 0 ? nbdt_error_errno(err, result, "disconnecting nbd%d", session->index)
 			  : 0;
 }

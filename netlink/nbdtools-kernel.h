@@ -48,7 +48,7 @@ int nbdt_error_errno(struct nbdt_error *err, int code, const char *format, ...)
 
 struct nbdt_kernel_config {
 	int index;              /* device number, or NBDT_INDEX_ANY */
-	const int *sockets;     /* connected TCP or Unix stream sockets, in the transmission phase */
+	const int *sockets;     /* connected TCP or Unix stream sockets, in transmission */
 	size_t socket_count;    /* at least 1; more than 1 needs NBD_FLAG_CAN_MULTI_CONN */
 	uint64_t size;          /* bytes; a multiple of block_size */
 	uint32_t block_size;    /* bytes, a power of two: 512 to the page size */
@@ -70,16 +70,17 @@ struct nbdt_kernel_config {
  * nbdt_ioctl_attach(); -EINVAL refused values or sockets; -EBADF, -ENOTSOCK, -ENOTCONN bad sockets;
  * -ETIMEDOUT as under nbdt_kernel_disconnect().
  *
- * With NBDT_DESTROY_ON_DISCONNECT and an explicit index, a CONNECT that fails deletes an idle device
- * of that number. The process id that sysfs shows is that of the caller.
+ * With NBDT_DESTROY_ON_DISCONNECT and an explicit index, a CONNECT that fails deletes an idle
+ * device of that number. The process id that sysfs shows is that of the caller.
  */
 int nbdt_kernel_connect(
 	const struct nbdt_kernel_config *config, int *index, struct nbdt_error *err);
 
 /*
  * Disconnects a device (NBD_CMD_DISCONNECT), whoever attached it and whoever uses it. Flushes
- * nothing; I/O in flight fails with EIO. A device that is not connected is no error.
- * Errors: -ENODEV no such device; -EPERM; -EPFNOSUPPORT as above; -ETIMEDOUT not done within ten
+ * nothing; I/O in flight fails with EIO. A device that is not connected is no error. Where the
+ * family cannot be found, by ioctl.
+ * Errors: -ENODEV no such device; -EPERM; -ETIMEDOUT not done within ten
  * seconds: the kernel is stuck sending to a server that does not read, as it may be for ever where
  * the device has no timeout. It goes on in the background, and shutdown(2) of either end of the
  * connection, or the server's end, frees it. Until then every request of generic netlink, of
@@ -247,8 +248,8 @@ int nbdt_device_mountpoints(int index, char *text, size_t size);
 
 /*
  * Claims a device for itself: opens the whole disk with O_EXCL, which the kernel refuses while it
- * or a partition is mounted, swapped on or held, and locks it, which waits for udev's probing to end
- * and keeps it from starting. Returns a descriptor for the caller to close: better before a
+ * or a partition is mounted, swapped on or held, and locks it, which waits for udev's probing to
+ * end and keeps it from starting. Returns a descriptor for the caller to close: better before a
  * disconnect than after, since any open() in between would make the kernel read a partition table
  * from a device without a server, and log I/O errors (nbd.c, nbd_open()). Read-only, because the
  * close of a writer makes udev probe again.
@@ -278,7 +279,7 @@ enum nbdt_record_kind {
 struct nbdt_record {
 	int index;
 	enum nbdt_record_kind kind;
-	char *source;         /* absolute path, or URI without secrets, or the caller's identifier */
+	char *source;         /* absolute path, URI without secrets, or caller's identifier */
 	char uuid[37];        /* of this attachment, lower case with dashes */
 	pid_t pid;            /* of the resident process ("keeper"); 0: there is none */
 	uint64_t start_time;  /* of that process, in clock ticks after boot (/proc/PID/stat) */
@@ -305,8 +306,8 @@ int nbdt_record_init(struct nbdt_record *record, struct nbdt_error *err);
 
 /*
  * The lock of NBDT_RUN_DIR (flock on its file "lock", 0600): held while overlaps are checked, a
- * device is attached and its record written. Creates the folder (0755). Returns a descriptor, close()
- * unlocks. Writing and removing records needs no lock of the caller.
+ * device is attached and its record written. Creates the folder (0755). Returns a descriptor,
+ * close() unlocks. Writing and removing records needs no lock of the caller.
  * Errors: -EACCES, -EPERM not privileged; -ETIMEDOUT after 60 seconds.
  */
 int nbdt_record_lock(struct nbdt_error *err);
@@ -318,7 +319,7 @@ int nbdt_record_write(const struct nbdt_record *record, struct nbdt_error *err);
  */
 int nbdt_record_read(int index, struct nbdt_record *record, struct nbdt_error *err);
 void nbdt_record_free(struct nbdt_record *record);
-/* Removes the record and the control socket of a device, if the record still has this UUID (NULL: any). */
+/* Removes record and control socket, if the record still has this UUID (NULL: any). */
 int nbdt_record_remove(int index, const char *uuid, struct nbdt_error *err);
 enum nbdt_record_life nbdt_record_check(
 	const struct nbdt_record *record, const struct nbdt_device_info *info);

@@ -8,4 +8,4 @@ make_image disk.img 8M
 expect_status 0 nbd-loop disk.img -- cat /proc/self/oom_score_adj
 expect_match '^0$' "$out"
 expect_status 0 nbd-loop disk.img -- ls /proc/self/fd
-expect_match '^0 1 2 3$' "$(echo $out)"
+expect_match "^0 1 2 3 $" "$(tr "\n" " " <<<"$out")"

@@ -7,9 +7,9 @@
 load_nbd
 make_image disk.img 32M
 port=$(unused_port)
-printf '[generic]\nunixsock = %s\n[disk]\nexportname = %s\nflush = true\nfua = true\n' \
-	"$T/socket" "$T/disk.img" >nbd.conf
-start_background nbd-server -d -C "$T/nbd.conf" "127.0.0.1:$port"
+printf '[generic]\nlistenaddr = 127.0.0.1\nport = %s\nunixsock = %s\n[disk]\nexportname = %s\nflush = true\nfua = true\n' \
+	"$port" "$T/socket" "$T/disk.img" >nbd.conf
+start_background nbd-server -d -C "$T/nbd.conf"
 wait_for 20 nbd-list -q "nbd://127.0.0.1:$port/disk"
 verify_export "nbd://127.0.0.1:$port/disk" -C 1
 verify_export "nbd://127.0.0.1:$port/disk" -C 4

@@ -4,11 +4,9 @@
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 load_nbd
-start_background nbdkit -f -U "$T/socket" -e known memory 1M
-printf '[generic]\n[known]\nexportname = %s\n' "$T/disk.img" >nbd.conf
 make_image disk.img 1M
 port=$(unused_port)
-start_background nbd-server -d -C "$T/nbd.conf" "127.0.0.1:$port"
+start_background qemu-nbd -f raw -t -b 127.0.0.1 -p "$port" -x known disk.img
 wait_for 10 nbd-list -q "nbd://127.0.0.1:$port/known"
 expect_status 3 nbd-connect "nbd://127.0.0.1:$port/unknown"
 expect_match 'unknown' "$err"

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 load_nbd nbds_max=2
 make_image disk.img 1M
-for i in 1 2 3; do
+for _ in 1 2 3; do
 	expect_status 0 nbd-loop -r disk.img
 done
 expect_match '^/dev/nbd2$' "$out"
