@@ -72,13 +72,14 @@ void script_info_text(
 	struct script *script, uint32_t option, uint16_t information, const char *text);
 
 struct peer;
-/* Plays the script on one end of a socketpair; *SOCKET is the other. The script must live as long. */
+/* Plays the script, which must live as long, on one end of a socketpair; *SOCKET is the other. */
 struct peer *peer_start(const struct script *script, int *socket);
 /* Plays it on a connected socket. */
 struct peer *peer_start_on(const struct script *script, int fd);
 /*
- * Waits until the client has left. 0: all of the script was played, and the client said nothing more. Otherwise the number of
- * the first step, from 1, that went wrong; one more than there are: the client said more.
+ * Waits until the client has left. 0: all of the script was played, and the client said nothing
+ * more. Otherwise the number of the first step, from 1, that went wrong; one more than there are:
+ * the client said more.
  */
 size_t peer_finish(struct peer *peer);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Servers that stop, stall or lie anywhere in a whole conversation: the client must end it, with an error, and in time. */
+/* Servers that stop, stall or lie anywhere: the client must end that with an error, and in time. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -198,13 +198,13 @@ static void server_may_stall_after_any_byte(void **state)
 		size_t all = script_sent(script);
 
 		script->stall_at_limit = true;
-		/* Not all, since each one takes its time: headers have 20 bytes, which 7 does not divide. */
+		/* Not all, since each one takes its time: 7 does not divide the 20 of a header. */
 		for (script->limit = 0; script->limit < all; script->limit += 7) {
 			int64_t begin = milliseconds();
 
 			assert_int_equal(play(script, i, 25, NULL), -ETIMEDOUT);
 			/* One timeout, and one for a goodbye, on a busy machine. */
-			assert_in_range(milliseconds() - begin, 20, 1000);
+			assert_in_range(milliseconds() - begin, 20, 5000);
 		}
 		free(script);
 	}
@@ -296,11 +296,11 @@ static void trickling_server_is_bounded_by_one_deadline(void **state)
 	script_add(script, SCRIPT_TRICKLE, reply, sizeof(reply) - 1);
 	struct peer *peer = peer_start(script, &fd);
 	int64_t begin = milliseconds();
-	assert_int_equal(nbdt_client_adopt(fd, 100, &client, NULL), 0);
+	assert_int_equal(nbdt_client_adopt(fd, 500, &client, NULL), 0);
 	assert_int_equal(
 		nbdt_client_list(client, count_export, &exports, NULL), -ETIMEDOUT);
 	nbdt_client_close(client);
-	assert_in_range(milliseconds() - begin, 90, 1000);
+	assert_in_range(milliseconds() - begin, 490, 5000);
 	peer_finish(peer);
 	free(script);
 }

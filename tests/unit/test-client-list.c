@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* NBD_OPT_LIST from the client's side. */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +38,8 @@ static int tear_down(void **state)
 struct listing {
 	char text[16384]; /* name=description; … */
 	unsigned int count;
-	int result; /* to be returned */
+	int result;         /* to be returned */
+	unsigned int pause; /* milliseconds */
 };
 
 static int add(const char *name, const char *description, void *arg)
@@ -46,6 +48,8 @@ static int add(const char *name, const char *description, void *arg)
 	size_t length = strlen(listing->text);
 
 	listing->count++;
+	if (listing->pause)
+		poll(NULL, 0, (int)listing->pause);
 	if (length < 12000)
 		snprintf(listing->text + length, sizeof(listing->text) - length, "%s=%s;", name,
 			description ? description : "NULL");
@@ -253,13 +257,13 @@ static void flood_ends_with_the_deadline(void **state)
 {
 	static const unsigned char reply[] = { 0, 3, 0xe8, 0x89, 4, 0x55, 0x65, 0xa9, 0, 0, 0, 3, 0,
 		0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 1, 'x' };
-	struct listing listing = { .count = 0 };
+	struct listing listing = { .pause = 5 };
 	struct nbdt_client *client;
 	int fd;
 
 	script_add(*state, SCRIPT_FLOOD, reply, sizeof(reply));
 	struct peer *peer = peer_start(*state, &fd);
-	assert_int_equal(nbdt_client_adopt(fd, 20, &client, NULL), 0);
+	assert_int_equal(nbdt_client_adopt(fd, 500, &client, NULL), 0);
 	assert_int_equal(nbdt_client_list(client, add, &listing, NULL), -ETIMEDOUT);
 	nbdt_client_close(client);
 	peer_finish(peer);

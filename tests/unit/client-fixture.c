@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client-fixture.h"
+
+#define TIMEOUT 2000 /* milliseconds */
+
+int fixture_set_up_empty(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	fixture->script = script_new();
+	*state = fixture;
+	return 0;
+}
+
+int fixture_set_up(void **state)
+{
+	fixture_set_up_empty(state);
+	script_greeting(((struct fixture *)*state)->script);
+	return 0;
+}
+
+int fixture_tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	nbdt_export_clear(&fixture->export);
+	free(fixture->script);
+	free(fixture);
+	return 0;
+}
+
+void fixture_start(struct fixture *fixture)
+{
+	int fd;
+
+	fixture->peer = peer_start(fixture->script, &fd);
+	assert_int_equal(nbdt_client_adopt(fd, TIMEOUT, &fixture->client, NULL), 0);
+}
+
+int fixture_ask(struct fixture *fixture, uint32_t option, const char *name)
+{
+	nbdt_export_clear(&fixture->export);
+	if (option == NBD_OPT_INFO)
+		return nbdt_client_info(fixture->client, name, &fixture->export, &fixture->err);
+	return nbdt_client_go(fixture->client, name, &fixture->export, &fixture->err);
+}
+
+void fixture_check_error(struct fixture *fixture, int code, const char *word)
+{
+	assert_int_equal(fixture->err.code, code);
+	if (!strstr(fixture->err.text, word))
+		fail_msg("'%s' does not say '%s'", fixture->err.text, word);
+	assert_null(fixture->export.name);
+	assert_null(fixture->export.description);
+}
+
+void fixture_finish(struct fixture *fixture)
+{
+	nbdt_client_close(fixture->client);
+	assert_int_equal(peer_finish(fixture->peer), 0);
+}
+
+void fixture_check_failure(struct fixture *fixture, uint32_t option, const char *name, int code,
+	const char *word)
+{
+	fixture_start(fixture);
+	assert_int_equal(fixture_ask(fixture, option, name), code);
+	fixture_check_error(fixture, code, word);
+	fixture_finish(fixture);
+}
+
+void check_connect_fails(
+	struct nbdt_uri *uri, unsigned int timeout, int code, const char *word)
+{
+	struct nbdt_client *client = NULL;
+	struct nbdt_error err = { 0 };
+
+	assert_int_equal(nbdt_client_connect(uri, timeout, &client, &err), code);
+	assert_null(client);
+	assert_int_equal(err.code, code);
+	if (!strstr(err.text, word))
+		fail_msg("'%s' does not say '%s'", err.text, word);
+	nbdt_uri_free(uri);
+}
+
+static void *serve_one(void *arg)
+{
+	struct greeter *greeter = arg;
+	struct pollfd wait = { .fd = greeter->listener, .events = POLLIN };
+	struct script *script = script_new();
+
+	script_oldstyle(script, 4096, NBD_FLAG_HAS_FLAGS);
+	if (poll(&wait, 1, 10000) == 1)
+		peer_finish(peer_start_on(script, accept(greeter->listener, NULL, NULL)));
+	free(script);
+	return NULL;
+}
+
+void greeter_start(struct greeter *greeter, int listener)
+{
+	greeter->listener = listener;
+	assert_int_equal(pthread_create(&greeter->thread, NULL, serve_one, greeter), 0);
+}
+
+void greeter_finish(struct greeter *greeter)
+{
+	pthread_join(greeter->thread, NULL);
+	close(greeter->listener);
+}
+
+int connect_and_take(struct nbdt_uri *uri)
+{
+	struct nbdt_client *client = NULL;
+	struct nbdt_error err = { 0 };
+
+	if (nbdt_client_connect(uri, TIMEOUT, &client, &err))
+		fail_msg("%s", err.text);
+	int fd = nbdt_client_take_socket(client, NULL);
+	assert_true(fd >= 0);
+	nbdt_client_close(client);
+	nbdt_uri_free(uri);
+	assert_false(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	return fd;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For the client's tests: a client in conversation with a scripted peer. */
+#ifndef CLIENT_FIXTURE_H
+#define CLIENT_FIXTURE_H
+
+#include <pthread.h>
+
+#include "nbdtools.h"
+#include "scripted-peer.h"
+
+#define FIXTURE_FLAGS (NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH)
+
+struct fixture {
+	struct script *script;
+	struct nbdt_client *client;
+	struct nbdt_export export;
+	struct nbdt_error err;
+	struct peer *peer;
+};
+
+/* cmocka's functions: with a script that begins with the usual greeting, or that is empty. */
+int fixture_set_up(void **state);
+int fixture_set_up_empty(void **state);
+int fixture_tear_down(void **state);
+
+/* Starts the peer, and a client that gets as far as the greeting. */
+void fixture_start(struct fixture *fixture);
+/* OPTION: NBD_OPT_INFO or NBD_OPT_GO. */
+int fixture_ask(struct fixture *fixture, uint32_t option, const char *name);
+/* The last error is CODE, says WORD, and left no export behind. */
+void fixture_check_error(struct fixture *fixture, int code, const char *word);
+/* Closes the client; the peer must have played all of its script, and heard nothing else. */
+void fixture_finish(struct fixture *fixture);
+
+/* All of these, for a question that fails. */
+void fixture_check_failure(struct fixture *fixture, uint32_t option, const char *name, int code,
+	const char *word);
+
+/* Fails to connect to URI, which it frees, with CODE, and says WORD. */
+void check_connect_fails(
+	struct nbdt_uri *uri, unsigned int timeout, int code, const char *word);
+
+/* An oldstyle server, which has nothing but its greeting, for one client of a listening socket. */
+struct greeter {
+	int listener;
+	pthread_t thread;
+};
+void greeter_start(struct greeter *greeter, int listener);
+/* Waits until the client has left, and closes the listening socket. */
+void greeter_finish(struct greeter *greeter);
+/* The socket of a client that connected to it, blocking and closed on exec. Frees the URI. */
+int connect_and_take(struct nbdt_uri *uri);
+
+#endif
