@@ -141,6 +141,7 @@ static void *serve(void *arg)
 	else
 		session->result =
 			nbdt_server_serve(session->server, session->server_end, NULL);
+	atomic_store(&session->ended, true);
 	return NULL;
 }
 
@@ -157,6 +158,7 @@ void session_open(struct session *session, struct nbdt_server *server, const cha
 	session->fd = pair[0];
 	session->server_end = pair[1];
 	session->joined = false;
+	atomic_store(&session->ended, false);
 	assert_int_equal(pthread_create(&session->thread, NULL, serve, session), 0);
 }
 

@@ -44,6 +44,7 @@ struct session {
 	int server_end;
 	pthread_t thread;
 	bool joined;
+	atomic_bool ended; /* serving has */
 	int result; /* of serving, after session_join() */
 };
 

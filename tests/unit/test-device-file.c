@@ -27,16 +27,27 @@ struct fixture {
 	struct nbdt_device *device;
 };
 
-static int set_up(void **state)
+static int set_up_in(void **state, const char *where)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
-	strcpy(fixture->folder, "/tmp/nbdt-file-XXXXXX");
+	snprintf(fixture->folder, sizeof(fixture->folder), "%s/nbdt-file-XXXXXX", where);
 	assert_non_null(mkdtemp(fixture->folder));
 	snprintf(fixture->path, sizeof(fixture->path), "%s/disk.img", fixture->folder);
 	assert_int_equal(posix_memalign((void **)&fixture->buffer, 4096, SIZE), 0);
 	*state = fixture;
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	return set_up_in(state, "/tmp");
+}
+
+/* Zeroing goes other ways on tmpfs, which has no FALLOC_FL_ZERO_RANGE. */
+static int set_up_on_tmpfs(void **state)
+{
+	return set_up_in(state, "/dev/shm");
 }
 
 static int tear_down(void **state)
@@ -310,6 +321,7 @@ static void window_offers_its_part_alone(void **state)
 	assert_int_equal(nbdt_device_size(fixture->device), 8192);
 	memset(fixture->buffer, 'w', 8192);
 	assert_int_equal(run(fixture, WRITE, 0, 0, 8192), 0);
+	assert_true(all_bytes_are(fixture, 0, 8192, 'w'));
 	assert_int_equal(
 		fixture->device->ops->direct(fixture->device, 10, 5, &direct), 0);
 	assert_int_equal(direct.offset, 4107);
@@ -494,6 +506,7 @@ static void limits_fit_the_protocol(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TMPFS_TEST(name) { #name "_on_tmpfs", name, set_up_on_tmpfs, tear_down, NULL }
 
 int main(void)
 {
@@ -519,6 +532,10 @@ int main(void)
 		TEST(nothing_to_serve_is_refused),
 		TEST(direct_io_serves_aligned_and_unaligned_requests),
 		TEST(limits_fit_the_protocol),
+		TMPFS_TEST(zeroed_range_reads_as_zeroes_and_nothing_else),
+		TMPFS_TEST(trim_and_zero_keep_the_size_of_a_truncated_file),
+		TMPFS_TEST(trim_frees_space),
+		TMPFS_TEST(nowait_never_gives_wrong_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -594,9 +594,28 @@ static void vanishing_client_leaves_buffers_to_pending_operations(void **state)
 	fixture->session.fd = -1;
 	pause_briefly();
 	assert_int_equal(atomic_load(&fixture->memory.held), 4);
+	assert_false(atomic_load(&fixture->session.ended));
 	fixture->memory.hold = 4;
 	session_join(&fixture->session);
 	assert_int_equal(atomic_load(&fixture->memory.held), 0);
+}
+
+static void hanging_up_leaves_buffers_to_pending_operations(void **state)
+{
+	static const unsigned char junk[28] = { 'j' };
+	struct fixture *fixture = *state;
+
+	fixture->memory.hold = 5;
+	for (unsigned int i = 0; i < 4; i++)
+		send_request(fixture->fd, 0, NBD_CMD_READ, i, 0, 64 * KIB);
+	send_bytes(fixture->fd, junk, sizeof(junk));
+	await_reception(fixture->fd);
+	pause_briefly();
+	assert_int_equal(atomic_load(&fixture->memory.held), 4);
+	assert_false(atomic_load(&fixture->session.ended));
+	fixture->memory.hold = 4;
+	assert_true(at_end(fixture->fd));
+	assert_int_equal(session_join(&fixture->session), -EPROTO);
 }
 
 static void reader_that_does_not_read_holds_bounded_memory(void **state)
@@ -779,6 +798,7 @@ int main(void)
 		TEST(other_threads_may_complete_in_any_order),
 		TEST(pending_fua_write_is_flushed_before_its_reply),
 		TEST(vanishing_client_leaves_buffers_to_pending_operations),
+		TEST(hanging_up_leaves_buffers_to_pending_operations),
 		TEST(reader_that_does_not_read_holds_bounded_memory),
 		TEST(reader_that_does_not_read_holds_bounded_slots),
 		TEST(refused_writes_do_not_need_their_replies_read),
