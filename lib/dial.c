@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,8 +61,6 @@ static int connect_address(const struct addrinfo *address, deadline_t deadline)
 		result = -errno;
 	if (result == -EINPROGRESS || result == -EINTR)
 		result = finish_connect(fd, deadline);
-	if (!result && fcntl(fd, F_SETFL, 0))
-		result = -errno;
 	if (result)
 		return result;
 	return take_fd(&fd);

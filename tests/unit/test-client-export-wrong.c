@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "client-fixture.h"
+#include "wire.h"
 
 static void contradicting_sizes_break_the_protocol(void **state)
 {
@@ -58,6 +59,21 @@ static void reply_with_a_wrong_magic_breaks_the_protocol(void **state)
 	script_expect_inquiry(fixture->script, NBD_OPT_GO, "x");
 	script_add(fixture->script, SCRIPT_SEND, "IHAVEOPT\0\0\0\7\0\0\0\1\0\0\0\0", 20);
 	fixture_check_failure(fixture, NBD_OPT_GO, "x", -EPROTO, "wrong magic");
+}
+
+/* Its data never comes, and is not waited for. */
+static void reply_that_is_too_long_breaks_the_protocol_at_once(void **state)
+{
+	struct fixture *fixture = *state;
+	struct nbd_option_reply_header header;
+
+	wire_put64(&header.magic, NBD_OPT_REPLY_MAGIC);
+	wire_put32(&header.option, NBD_OPT_GO);
+	wire_put32(&header.reply, NBD_REP_INFO);
+	wire_put32(&header.length, 65537);
+	script_expect_inquiry(fixture->script, NBD_OPT_GO, "x");
+	script_add(fixture->script, SCRIPT_SEND, &header, sizeof(header));
+	fixture_check_failure(fixture, NBD_OPT_GO, "x", -EPROTO, "of 65537 bytes");
 }
 
 static void misplaced_reply_breaks_the_protocol(void **state)
@@ -238,6 +254,7 @@ int main(void)
 		TEST(acknowledgement_with_data_breaks_the_protocol),
 		TEST(reply_to_another_option_breaks_the_protocol),
 		TEST(reply_with_a_wrong_magic_breaks_the_protocol),
+		TEST(reply_that_is_too_long_breaks_the_protocol_at_once),
 		TEST(misplaced_reply_breaks_the_protocol),
 		cmocka_unit_test(informations_of_wrong_lengths_break_the_protocol),
 		TEST(description_of_4097_bytes_breaks_the_protocol),
