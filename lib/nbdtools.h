@@ -107,11 +107,11 @@ struct nbdt_client;
 /*
  * Connects to the server that URI names and does the first phase of the handshake ("Newstyle
  * negotiation"), all within TIMEOUT milliseconds, which also bounds each later operation. Each
- * address of a host name is tried. A resolver that outlasts TIMEOUT is left behind in a thread that
- * ends by itself. An oldstyle server leaves the client in the transmission phase at once.
+ * address of a host name is tried. A resolver that outlasts TIMEOUT is left behind in a thread
+ * that ends by itself. An oldstyle server leaves the client in the transmission phase at once.
  * Errors: those of connect(2); -ETIMEDOUT; -EPROTO the peer is no NBD server or breaks the
- * protocol; -EOPNOTSUPP TLS or vsock, which this version does not speak; -ENAMETOOLONG the path of a
- * Unix socket; -EAI… as -EHOSTUNREACH with the resolver's words.
+ * protocol; -EOPNOTSUPP TLS or vsock, which this version does not speak; -ENAMETOOLONG the path of
+ * a Unix socket; -EAI… as -EHOSTUNREACH with the resolver's words.
  */
 int nbdt_client_connect(const struct nbdt_uri *uri, unsigned int timeout,
 	struct nbdt_client **client, struct nbdt_error *err);
@@ -130,20 +130,20 @@ enum nbdt_handshake nbdt_client_handshake(const struct nbdt_client *client);
 
 /*
  * Calls EACH for every export that the server lists (NBD_OPT_LIST); NAME and DESCRIPTION (or NULL)
- * are valid during the call, and as the server sent them: at most 4096 bytes without NUL, but maybe
- * with control characters or invalid UTF-8. A nonzero return of EACH ends the call with that value,
- * the connection being unusable then.
+ * are valid during the call, and as the server sent them: at most 4096 bytes without NUL, but
+ * maybe with control characters or invalid UTF-8. A nonzero return of EACH ends the call with that
+ * value, the connection being unusable then.
  * Errors: -EREMOTEIO the server refuses; -EOPNOTSUPP it cannot list; -E2BIG over 100000 exports;
- * -EPROTO; -ETIMEDOUT; -ECONNRESET it hung up. After one of the last four the connection is unusable,
- * for this and the functions below: -EINVAL, as in the wrong phase.
+ * -EPROTO; -ETIMEDOUT; -ECONNRESET it hung up. After one of the last four the connection is
+ * unusable, for this and the functions below: -EINVAL, as in the wrong phase.
  */
 int nbdt_client_list(struct nbdt_client *client,
 	int (*each)(const char *name, const char *description, void *arg), void *arg,
 	struct nbdt_error *err);
 
 /*
- * Asks about an export (NBD_OPT_INFO), committing to nothing. EXPORT is for nbdt_export_clear().
- * A size over 2^63 - 1, impossible block sizes and flags without HAS_FLAGS are -EPROTO; a maximum is
+ * Asks about an export (NBD_OPT_INFO), committing to nothing. EXPORT is for nbdt_export_clear(). A
+ * size over 2^63 - 1, impossible block sizes and flags without HAS_FLAGS are -EPROTO; a maximum is
  * rounded down to whole blocks; unknown flags are cleared. nbd-server may report a size of 0 here.
  * Errors: -ENXIO no such export; -EREMOTEIO the server refuses; -EOPNOTSUPP it has no NBD_OPT_INFO
  * (nbdt_client_go() may still work); -EINVAL a name over 4096 bytes or not UTF-8; -EPROTO;
@@ -155,9 +155,9 @@ int nbdt_client_info(struct nbdt_client *client, const char *name, struct nbdt_e
 /*
  * Chooses an export and enters the transmission phase (NBD_OPT_GO; NBD_OPT_EXPORT_NAME where GO is
  * not supported). It asks for the block sizes, and so promises to keep to them. On an oldstyle
- * server only the export "" exists. Errors: as nbdt_client_info(), but for -EOPNOTSUPP; after one of
- * -ENXIO and -EREMOTEIO another try may follow, unless the server has no GO: then it says -ENXIO by
- * hanging up.
+ * server only the export "" exists. Errors: as nbdt_client_info(), but for -EOPNOTSUPP; after one
+ * of -ENXIO and -EREMOTEIO another try may follow, unless the server has no GO: then it says
+ * -ENXIO by hanging up.
  */
 int nbdt_client_go(struct nbdt_client *client, const char *name, struct nbdt_export *export,
 	struct nbdt_error *err);
