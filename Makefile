@@ -101,7 +101,9 @@ $(addprefix $(BUILD)/interop/,$(INTEROP_PROGRAMS)): $(BUILD)/interop/%: $(BUILD)
 unit-programs: $(addprefix $(BUILD)/unit/,$(UNIT_TESTS))
 interop-programs: all $(addprefix $(BUILD)/interop/,$(INTEROP_PROGRAMS))
 
-$(BUILD)/nbdtools.pc: Makefile
+# Made anew each time: PREFIX may be another than at the last build.
+.PHONY: $(BUILD)/nbdtools.pc
+$(BUILD)/nbdtools.pc:
 	@mkdir -p $(@D)
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' \
 		'Name: nbdtools' 'Description: NBD client, server and Linux attachment' \

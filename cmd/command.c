@@ -151,5 +151,5 @@ void device_path(int index, char path[DEVICE_PATH_SIZE])
 
 enum command_status worse_status(enum command_status one, enum command_status other)
 {
-	return one ? one : other;
+	return one > other ? one : other;
 }

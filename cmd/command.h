@@ -63,7 +63,7 @@ int parse_number(const char *text, uint64_t maximum, uint64_t *number);
 #define DEVICE_PATH_SIZE 32
 void device_path(int index, char path[DEVICE_PATH_SIZE]);
 
-/* The worse of two statuses of several operands: the first that failed is kept. */
+/* The worse of two statuses of several operands: the higher number. */
 enum command_status worse_status(enum command_status one, enum command_status other);
 
 #endif

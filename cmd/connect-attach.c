@@ -292,7 +292,7 @@ static enum command_status attach_and_stay(const struct connect_options *options
 		return STATUS_FAILED;
 	}
 	if (!pid)
-		exit(keep_attached(options, link));
+		exit((int)keep_attached(options, link));
 	struct readiness readiness = background_wait(link);
 	if (!readiness.status)
 		printf("/dev/nbd%d\n", readiness.index);

@@ -60,6 +60,11 @@ static int ask_export(struct listing *listing, const char *name, struct nbdt_exp
 	result = -EOPNOTSUPP;
 	if (listing->handshake == NBDT_HANDSHAKE_FIXED_NEWSTYLE)
 		result = nbdt_client_info(listing->client, name, export, err);
+	/* nbd-server (3.24) answers INFO with a size of 0; only GO makes it look at the file. */
+	if (!result && !export->size) {
+		nbdt_export_clear(export);
+		result = -EOPNOTSUPP;
+	}
 	if (!result || result == -ENXIO || result == -EREMOTEIO)
 		return result;
 	if (result == -EOPNOTSUPP)
@@ -182,6 +187,8 @@ static int add_exports(struct listing *listing, struct nbdt_error *err)
 	if (!*listing->uri->export_name && listing->handshake == NBDT_HANDSHAKE_FIXED_NEWSTYLE)
 		result = add_listed_exports(listing, err);
 	/* A server may refuse to list, and yet serve. */
+	if (result == -EREMOTEIO)
+		say_warning("%s", err->text);
 	if (result == -EOPNOTSUPP || result == -EREMOTEIO) {
 		add_export(listing, listing->uri->export_name, NULL);
 		return 0;

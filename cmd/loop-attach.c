@@ -89,6 +89,19 @@ static int start_loopback(const struct loop_options *options, const struct nbdt_
 	return result;
 }
 
+/* The server changes to /, and must find the file again. NULL: no memory, or no current folder. */
+static char *absolute_path(const char *path)
+{
+	char *absolute = NULL;
+
+	if (*path == '/')
+		return strdup(path);
+	CLEANUP_FREE char *folder = get_current_dir_name();
+	if (folder && asprintf(&absolute, "%s/%s", folder, path) < 0)
+		absolute = NULL;
+	return absolute;
+}
+
 static void write_pid_file(const char *path)
 {
 	FILE *file = fopen(path, "we");
@@ -135,19 +148,22 @@ static enum command_status bring_up(
 	}
 	if (nbdt_device_settle(resident->index, SETTLE_TIMEOUT, &err))
 		say_warning("%s", err.text);
-	if (options->pid_file)
+	if (options->pid_file) {
+		resident->pid_file = absolute_path(options->pid_file);
 		write_pid_file(options->pid_file);
+	}
 	return STATUS_DONE;
 }
 
-static void tear_down(const struct loop_options *options, struct resident *resident)
+static void tear_down(struct resident *resident)
 {
 	nbdt_loopback_finish(resident->loopback);
 	nbdt_device_close(resident->device);
 	if (resident->signals >= 0)
 		close(resident->signals);
-	if (options->pid_file)
-		unlink(options->pid_file);
+	if (resident->pid_file)
+		unlink(resident->pid_file);
+	free(resident->pid_file);
 }
 
 static struct resident new_resident(const struct loop_options *options)
@@ -181,7 +197,7 @@ static enum command_status serve_in_background(const struct loop_options *option
 		}
 		resident_run(&resident);
 	}
-	tear_down(options, &resident);
+	tear_down(&resident);
 	return readiness.status;
 }
 
@@ -195,7 +211,7 @@ static enum command_status serve_in_foreground(const struct loop_options *option
 		fflush(stdout);
 		resident_run(&resident);
 	}
-	tear_down(options, &resident);
+	tear_down(&resident);
 	return status;
 }
 
@@ -211,7 +227,7 @@ enum command_status loop_attach(const struct loop_options *options)
 		return STATUS_FAILED;
 	}
 	if (!pid)
-		exit(serve_in_background(options, link));
+		exit((int)serve_in_background(options, link));
 	struct readiness readiness = background_wait(link);
 	if (options->command && readiness.status)
 		return STATUS_CAPTIVE_FAILED;

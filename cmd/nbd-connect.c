@@ -117,6 +117,14 @@ static enum command_status set_block_size(struct connect_options *connect)
 	return STATUS_DONE;
 }
 
+static enum command_status set_identifier(struct connect_options *connect)
+{
+	if (!*optarg || strchr(optarg, '\n'))
+		return usage_error("--identifier: neither empty nor with a newline");
+	connect->identifier = optarg;
+	return STATUS_DONE;
+}
+
 static enum command_status set_connect_option(int option, struct connect_options *connect)
 {
 	enum command_status status;
@@ -139,8 +147,7 @@ static enum command_status set_connect_option(int option, struct connect_options
 	case 'T':
 		return set_number("--dead-timeout", 0, 86400, &connect->dead_timeout);
 	case 'i':
-		connect->identifier = optarg;
-		return STATUS_DONE;
+		return set_identifier(connect);
 	case 'L':
 		connect->ioctl = true;
 		return STATUS_DONE;
@@ -158,6 +165,14 @@ static enum command_status set_connect_option(int option, struct connect_options
 	}
 }
 
+static enum command_status set_mode(struct arguments *arguments, enum mode mode)
+{
+	if (arguments->mode != MODE_ATTACH && arguments->mode != mode)
+		return usage_error("only one of -c and -d at a time");
+	arguments->mode = mode;
+	return STATUS_DONE;
+}
+
 static enum command_status set_option(int option, struct arguments *arguments)
 {
 	switch (option) {
@@ -168,11 +183,9 @@ static enum command_status set_option(int option, struct arguments *arguments)
 		arguments->socket = optarg;
 		return STATUS_DONE;
 	case 'c':
-		arguments->mode = MODE_CHECK;
-		return STATUS_DONE;
+		return set_mode(arguments, MODE_CHECK);
 	case 'd':
-		arguments->mode = MODE_DETACH;
-		return STATUS_DONE;
+		return set_mode(arguments, MODE_DETACH);
 	case 'q':
 		verbosity = QUIET;
 		return STATUS_DONE;
@@ -204,15 +217,13 @@ static enum command_status read_arguments(int argc, char **argv, struct argument
 
 	while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
 		if (print_and_exit(option))
-			exit(finish_stdout(STATUS_DONE));
+			exit((int)finish_stdout(STATUS_DONE));
 		enum command_status status = set_option(option, arguments);
 		if (status)
 			return status;
 	}
 	arguments->operands = argv + optind;
 	arguments->operand_count = argc - optind;
-	if (arguments->connect.identifier && strchr(arguments->connect.identifier, '\n'))
-		return usage_error("--identifier: a newline is not possible there");
 	return STATUS_DONE;
 }
 

@@ -71,13 +71,13 @@ static enum command_status set_option(int option, struct arguments *arguments)
 		return STATUS_DONE;
 	case 'h':
 		print_help(help_text);
-		exit(finish_stdout(STATUS_DONE));
+		exit((int)finish_stdout(STATUS_DONE));
 	case 'V':
 		print_version();
-		exit(finish_stdout(STATUS_DONE));
+		exit((int)finish_stdout(STATUS_DONE));
 	case OPTION_LONG_OPTIONS:
 		print_long_options(long_options);
-		exit(finish_stdout(STATUS_DONE));
+		exit((int)finish_stdout(STATUS_DONE));
 	default:
 		fprintf(stderr, "Try 'nbd-disconnect --help'.\n");
 		return STATUS_USAGE;

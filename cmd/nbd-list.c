@@ -142,7 +142,10 @@ static enum command_status list_server(const char *address, const struct argumen
 	struct nbdt_error err;
 	enum command_status status;
 
-	if (!arguments->socket)
+	if (arguments->all || arguments->table.columns || arguments->table.all_columns
+		|| arguments->table.no_headings || arguments->table.raw || arguments->table.bytes)
+		status = usage_error("of the table's options only --json is for a server");
+	else if (!arguments->socket)
 		status = read_server_address(address, NULL, arguments->name, &uri);
 	else if (address)
 		status = usage_error("-u takes no HOST or URI beside it: %s", address);

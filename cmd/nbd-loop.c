@@ -19,7 +19,7 @@ static const char help_text[] =
 	"       nbd-loop -D                                detach all\n"
 	"       nbd-loop [-l] [DEVICE]                     list\n"
 	"       nbd-loop -j FILE [-o OFFSET]               list the devices of a file\n"
-	"       nbd-loop -c DEVICE                         take over a changed file size\n"
+	"       nbd-loop -c DEVICE…                        take over a changed file size\n"
 	"\n"
 	"Attaching:\n"
 	"  -o, --offset=SIZE          begin at this offset in the file\n"
@@ -34,7 +34,8 @@ static const char help_text[] =
 	"      --force                attach a file that is attached for writing already\n"
 	"      --foreground           stay in the foreground; SIGTERM detaches\n"
 	"      --pid-file=FILE        write the server's process number there\n"
-	"  -f, -L, -P, --show         accepted for losetup's sake: always so\n"
+	"  -f, --find, -L, --nooverlap, -P, --partscan, --show\n"
+	"                             accepted for losetup's sake: always so\n"
 	"\n"
 	"Listing:\n"
 	"  -l, --list, -a, --all      list loop devices\n"
@@ -341,7 +342,7 @@ static enum command_status read_arguments(int argc, char **argv, struct argument
 	while ((option = getopt_long(argc, argv, "o:b:rt:fLPlaj:O:nJdDcqvhV", long_options, NULL))
 		!= -1) {
 		if (print_and_exit(option))
-			exit(finish_stdout(STATUS_DONE));
+			exit((int)finish_stdout(STATUS_DONE));
 		enum command_status status = set_option(option, arguments);
 		if (status)
 			return status;
@@ -351,6 +352,11 @@ static enum command_status read_arguments(int argc, char **argv, struct argument
 	arguments->attach.image.offset = arguments->filter.offset;
 	if (arguments->attach.command && arguments->mode != MODE_DEFAULT)
 		return usage_error("a command can only follow a file that is attached");
+	if (arguments->attach.command && arguments->attach.foreground)
+		return usage_error("--foreground and a command exclude each other");
+	if (arguments->operand_count
+		&& (arguments->mode == MODE_DETACH_ALL || arguments->mode == MODE_ASSOCIATED))
+		return usage_error("-D and -j take no operands: %s", arguments->operands[0]);
 	return STATUS_DONE;
 }
 
@@ -388,8 +394,8 @@ static enum command_status detach_index(int index)
 	return report(NULL, &err);
 }
 
-/* Detaches every device that a condition holds for; *FOUND counts them. */
-static enum command_status detach_matching(const char *file, size_t *found)
+/* Detaches device INDEX, or else those of FILE, or with NULL all. *FOUND counts them. */
+static enum command_status detach_matching(int index, const char *file, size_t *found)
 {
 	enum command_status status = STATUS_DONE;
 	struct known_device *devices;
@@ -402,8 +408,10 @@ static enum command_status detach_matching(const char *file, size_t *found)
 	for (size_t i = 0; i < count; i++) {
 		const char *kind = device_kind(&devices[i]);
 
-		if (!kind || strcmp(kind, "loop")
-			|| (file && !device_has_source(&devices[i], file)))
+		if (!kind || strcmp(kind, "loop"))
+			continue;
+		if (index >= 0 ? index != devices[i].info.index
+			       : file && !device_has_source(&devices[i], file))
 			continue;
 		++*found;
 		status = worse_status(status, detach_index(devices[i].info.index));
@@ -417,12 +425,10 @@ static enum command_status detach_operand(const char *operand)
 	int index = nbdt_device_parse(operand, true);
 	size_t found;
 
-	if (index >= 0)
-		return detach_index(index);
-	enum command_status status = detach_matching(operand, &found);
+	enum command_status status = detach_matching(index, operand, &found);
 	if (status || found)
 		return status;
-	say_error("%s: not attached", operand);
+	say_error("%s: not attached by nbd-loop", operand);
 	return STATUS_NOT_FOUND;
 }
 
@@ -476,7 +482,7 @@ static enum command_status run(struct arguments *arguments)
 	case MODE_DETACH:
 		return for_each_operand(arguments, detach_operand);
 	case MODE_DETACH_ALL:
-		return detach_matching(NULL, &found);
+		return detach_matching(-1, NULL, &found);
 	case MODE_RESIZE:
 		return for_each_operand(arguments, resize_operand);
 	case MODE_LIST:

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "escape.h"
+
 #define MAX_COLUMNS 32
 
 struct table {
@@ -106,8 +108,11 @@ void table_add_row(struct table *table)
 
 void table_set(struct table *table, size_t column, const char *text)
 {
-	if (table->shown[column] && table->row && text)
-		scols_line_set_column_data(table->row, table->shown[column], strdup(text));
+	if (!table->shown[column] || !table->row || !text)
+		return;
+	/* The line owns the copy. libsmartcols escapes for the terminal, but JSON must be UTF-8. */
+	char *copy = table->json ? escape_invalid_utf8(text) : strdup(text);
+	scols_line_refer_column_data(table->row, table->shown[column], copy);
 }
 
 void format_size(uint64_t bytes, char *text, size_t size)

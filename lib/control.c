@@ -130,7 +130,8 @@ static int find_command(struct json_object *request)
 {
 	struct json_object *name;
 
-	if (!request || !json_object_object_get_ex(request, "command", &name))
+	if (!request || !json_object_object_get_ex(request, "command", &name)
+		|| !json_object_is_type(name, json_type_string))
 		return -1;
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (!strcmp(json_object_get_string(name), command_names[i]))

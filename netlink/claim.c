@@ -39,6 +39,11 @@ int nbdt_device_claim(int index, struct nbdt_error *err)
 	snprintf(path, sizeof(path), "/dev/nbd%d", index);
 	for (;;) {
 		int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+		if (fd >= 0 && nbdt_device_users(index, users, sizeof(users))) {
+			/* A loop device upon it, for one, does not claim what it lies on. */
+			close(fd);
+			return nbdt_error_set(err, -EBUSY, "%s", users);
+		}
 		if (fd >= 0) {
 			hold_off_udev(fd);
 			return fd;

@@ -1,8 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# What the tests on a real kernel share. A test runs as root in the guest, in its own folder $T,
-# with the built commands first in PATH; guest-run looks for what it leaves behind.
+# What the tests on a real kernel share. A test runs as root in the guest, in its own folder $T (on
+# a tmpfs; /ext4 is a disk), with the built commands first in PATH; guest-run looks for what it
+# leaves behind. A test begins with: . "$VM/lib.sh"
 set -u
+T=${T:-$(mktemp -d)}
 out=
 err=
 
@@ -15,6 +17,14 @@ fail() {
 skip() {
 	echo "$*"
 	exit 77
+}
+
+# Skips the test unless these programs are here.
+need() {
+	local program
+	for program in "$@"; do
+		command -v "$program" >/dev/null || skip "no $program here"
+	done
 }
 
 # Runs a command; its output is in $out and $err afterwards.
@@ -33,6 +43,7 @@ expect_match() {
 	grep -qE -- "$1" <<<"$2" || fail "no line matches '$1' in: $2"
 }
 
+# Tries a command or function until it succeeds, for so many seconds.
 wait_for() {
 	local end=$((SECONDS + $1))
 	shift
@@ -46,42 +57,54 @@ make_image() {
 	truncate -s "$2" "$1"
 }
 
+# Runs a command without any rights.
 as_nobody() {
 	setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
 }
 
-# A TCP port that nobody listens on; the guest's loopback is the test's own.
+# A TCP port that nobody listens on.
 unused_port() {
-	echo $((20000 + RANDOM % 10000))
+	local port
+	while port=$((20000 + RANDOM % 10000)); do
+		ss -Hltn "sport = :$port" | grep -q . || break
+	done
+	echo "$port"
 }
 
-# A server that ends with the test. Its process is in $! for the caller.
+# A server that ends with the test. Its process is in $! for the caller, what it says is shown if
+# the test fails.
 background=()
 start_background() {
 	"$@" >>"$T/background.log" 2>&1 &
 	background+=($!)
 }
 
+# Ends them, with force those that do not end by themselves.
 end_background() {
-	local pid
+	local status=$? pid
 	for pid in "${background[@]}"; do
+		kill -TERM "$pid" 2>/dev/null
 		kill -CONT "$pid" 2>/dev/null
-		kill "$pid" 2>/dev/null
 	done
 	for pid in "${background[@]}"; do
+		timeout 5 tail --pid="$pid" -s 0.1 -f /dev/null || kill -KILL "$pid" 2>/dev/null
 		wait "$pid" 2>/dev/null
 	done
+	((status == 0)) || [[ ! -s $T/background.log ]] || sed 's/^/background: /' "$T/background.log"
+	return "$status"
 }
 trap end_background EXIT
 
-# The module with the given parameters: loaded anew if it has others.
+# The module with the given parameters, or without: loaded anew if it has others, or if an earlier
+# test made it add devices.
 load_nbd() {
-	if [[ -d /sys/module/nbd && $# == 0 ]] &&
-		[[ $(</sys/module/nbd/parameters/nbds_max) == 16 ]]; then
+	local options=/run/nbd-module-options
+	if [[ -d /sys/module/nbd && -e $options && $(<"$options") == "$*" && ! -e /sys/block/nbd16 ]]; then
 		return
 	fi
 	unload_nbd
 	modprobe nbd "$@" || fail "cannot load nbd"
+	echo "$*" >"$options"
 	udevadm settle
 }
 

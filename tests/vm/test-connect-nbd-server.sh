@@ -7,11 +7,17 @@
 load_nbd
 make_image disk.img 32M
 port=$(unused_port)
-printf '[generic]\nlistenaddr = 127.0.0.1\nport = %s\nunixsock = %s\n[disk]\nexportname = %s\nflush = true\nfua = true\n' \
-	"$port" "$T/socket" "$T/disk.img" >nbd.conf
-start_background nbd-server -d -C "$T/nbd.conf"
+# With a Unix socket nbd-server leaves TCP alone: one server for each.
+serve() {
+	printf '[generic]\n%s\n[disk]\nexportname = %s\nflush = true\nfua = true\n' \
+		"$1" "$T/disk.img" >"$2.conf"
+	nbd-server -C "$T/$2.conf" -p "$T/$2.pid"
+}
+serve "listenaddr = 127.0.0.1
+port = $port" tcp
 wait_for 20 nbd-list -q "nbd://127.0.0.1:$port/disk"
 verify_export "nbd://127.0.0.1:$port/disk" -C 1
 verify_export "nbd://127.0.0.1:$port/disk" -C 4
+serve "unixsock = $T/socket" unix
 wait_for 20 test -S socket
 verify_export "nbd+unix:///disk?socket=$T/socket" -C 1

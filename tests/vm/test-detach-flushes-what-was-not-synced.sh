@@ -9,6 +9,7 @@ device=$(nbd-loop disk.img) || fail "attach"
 exec 5<"$device"
 seq 1 1000000 | head -c 4194304 >data
 cp data "$device"
-expect_status 0 nbd-loop -d --verbose "$device"
+expect_status 4 nbd-loop -d "$device"
+expect_match "still in use" "$err"
 exec 5<&-
 cmp -n 4194304 data disk.img || fail "data are missing"
