@@ -37,7 +37,8 @@ enum command_status status_of(int code)
 	}
 }
 
-static void say(int priority, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void say(
+	int priority, const char *format, va_list arguments)
 {
 	char text[1024];
 

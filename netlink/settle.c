@@ -122,7 +122,8 @@ int nbdt_device_wait_free(int index, unsigned int timeout, struct nbdt_error *er
 		if (!backoff_sleep(&backoff)) {
 			int count = nbdt_device_users(index, users, sizeof(users));
 
-			return nbdt_error_set(err, -EBUSY, "/dev/nbd%d is disconnected, but still in use: %s", index,
+			return nbdt_error_set(err, -EBUSY,
+				"/dev/nbd%d is disconnected, but still in use: %s", index,
 				count ? users : "some program has it open");
 		}
 		result = device_read_at(DEVICE_BLOCK_ROOT, index, &now);

@@ -250,7 +250,7 @@ static void echo_longer_than_the_message_is_not_followed(void **state)
 	(void)state;
 	error->msg.nlmsg_len = 0xfffffff0;
 	assert_false(genl_ack_words(nlmsg_hdr(msg), text, sizeof(text)));
-	/* One too short leads backwards, where a request could look like an attribute with words. */
+	/* One too short leads backwards, where a request could look like an attribute. */
 	error->msg = (struct nlmsghdr){
 		.nlmsg_len = 3, .nlmsg_type = 8, .nlmsg_flags = NLMSGERR_ATTR_MSG, .nlmsg_seq = 'x'
 	};
