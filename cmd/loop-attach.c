@@ -230,9 +230,9 @@ enum command_status loop_attach(const struct loop_options *options)
 		exit((int)serve_in_background(options, link));
 	struct readiness readiness = background_wait(link);
 	if (options->command && readiness.status)
-		return STATUS_CAPTIVE_FAILED;
+		return (enum command_status)STATUS_CAPTIVE_FAILED;
 	if (options->command)
-		return run_captive(options->command, readiness.index, link);
+		return (enum command_status)run_captive(options->command, readiness.index, link);
 	if (!readiness.status)
 		printf("/dev/nbd%d\n", readiness.index);
 	return readiness.status;

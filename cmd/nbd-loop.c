@@ -3,13 +3,11 @@
  * nbd-loop: an image file as a block device. Options in; the parts are loop-attach.c and
  * loop-list.c.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "devices.h"
 #include "nbd-loop.h"
 
 static const char help_text[] =
@@ -385,71 +383,6 @@ static enum command_status attach_operands(struct arguments *arguments)
 	return loop_attach(attach);
 }
 
-static enum command_status detach_index(int index)
-{
-	struct nbdt_error err;
-
-	if (!nbdt_detach(index, NULL, &err))
-		return STATUS_DONE;
-	return report(NULL, &err);
-}
-
-/* Detaches device INDEX, or else those of FILE, or with NULL all. *FOUND counts them. */
-static enum command_status detach_matching(int index, const char *file, size_t *found)
-{
-	enum command_status status = STATUS_DONE;
-	struct known_device *devices;
-	struct nbdt_error err;
-	size_t count;
-
-	*found = 0;
-	if (read_devices(&devices, &count, &err))
-		return report(NULL, &err);
-	for (size_t i = 0; i < count; i++) {
-		const char *kind = device_kind(&devices[i]);
-
-		if (!kind || strcmp(kind, "loop"))
-			continue;
-		if (index >= 0 ? index != devices[i].info.index
-			       : file && !device_has_source(&devices[i], file))
-			continue;
-		++*found;
-		status = worse_status(status, detach_index(devices[i].info.index));
-	}
-	free_devices(devices, count);
-	return status;
-}
-
-static enum command_status detach_operand(const char *operand)
-{
-	int index = nbdt_device_parse(operand, true);
-	size_t found;
-
-	enum command_status status = detach_matching(index, operand, &found);
-	if (status || found)
-		return status;
-	say_error("%s: not attached by nbd-loop", operand);
-	return STATUS_NOT_FOUND;
-}
-
-static enum command_status resize_operand(const char *operand)
-{
-	int index = nbdt_device_parse(operand, true);
-	struct nbdt_error err;
-
-	if (index < 0) {
-		say_error("%s: not an NBD device", operand);
-		return STATUS_NOT_FOUND;
-	}
-	int result = nbdt_control_call(index, NBDT_CONTROL_RESIZE, NULL, &err);
-	if (!result)
-		return STATUS_DONE;
-	if (result != -ENOENT && result != -ECONNREFUSED)
-		return report(operand, &err);
-	say_error("%s: no device of nbd-loop", operand);
-	return STATUS_NOT_FOUND;
-}
-
 static enum command_status for_each_operand(
 	struct arguments *arguments, enum command_status (*act)(const char *operand))
 {
@@ -476,15 +409,13 @@ static enum command_status list_operands(struct arguments *arguments, bool bare)
 
 static enum command_status run(struct arguments *arguments)
 {
-	size_t found;
-
 	switch (arguments->mode) {
 	case MODE_DETACH:
-		return for_each_operand(arguments, detach_operand);
+		return for_each_operand(arguments, loop_detach);
 	case MODE_DETACH_ALL:
-		return detach_matching(-1, NULL, &found);
+		return loop_detach_all();
 	case MODE_RESIZE:
-		return for_each_operand(arguments, resize_operand);
+		return for_each_operand(arguments, loop_resize);
 	case MODE_LIST:
 		return list_operands(arguments, true);
 	case MODE_ASSOCIATED:

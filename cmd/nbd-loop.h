@@ -30,6 +30,13 @@ enum command_status loop_attach(const struct loop_options *options);
 int run_captive(char **command, int index, int link);
 #define STATUS_CAPTIVE_FAILED 125
 
+/* Detaches what OPERAND names, a device or a file, or all; only loop devices. */
+enum command_status loop_detach(const char *operand);
+enum command_status loop_detach_all(void);
+
+/* Makes the server of device OPERAND take over a changed size of its file. */
+enum command_status loop_resize(const char *operand);
+
 /* Lists loop devices: all, or with a condition. */
 struct loop_filter {
 	int index;           /* or NBDT_INDEX_ANY */
