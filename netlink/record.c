@@ -44,6 +44,9 @@ static int open_folder(bool create, struct nbdt_error *err)
 	/* Not only those who may write records read them: the umask has no say. */
 	if (create && !mkdir(NBDT_RUN_DIR, 0755))
 		chmod(NBDT_RUN_DIR, 0755);
+	else if (create && errno != EEXIST)
+		return nbdt_error_errno(
+			err, -errno, "cannot make " NBDT_RUN_DIR " (attaching needs root)");
 	int fd = open(NBDT_RUN_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return nbdt_error_errno(err, -errno, "cannot open " NBDT_RUN_DIR);
