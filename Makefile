@@ -31,7 +31,10 @@ LIB_PACKAGES = libnl-genl-3.0 liburiparser json-c mount libudev
 CMD_PACKAGES = smartcols
 
 # SANITIZE=address,undefined builds with those sanitizers; fortification would hide from them.
+NO_UNDEFINED = -Wl,-z,defs
 ifdef SANITIZE
+# The sanitizers' own symbols come with the program.
+NO_UNDEFINED =
 HARDENING = -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 
@@ -74,7 +77,7 @@ $(STATIC_LIB): $(LIB_OBJECTS)
 $(SHARED_LIB): $(LIB_OBJECTS) lib/libnbdtools.map
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/libnbdtools.map \
-		-Wl,-z,defs -o $@ $(LIB_OBJECTS) $(LIB_LIBS)
+		$(NO_UNDEFINED) -o $@ $(LIB_OBJECTS) $(LIB_LIBS)
 
 # An archive, so that each command gets only the parts that it uses.
 $(BUILD)/cmd/shared.a: $(CMD_SHARED)
