@@ -27,7 +27,8 @@ static const char help_text[] =
 	"      --direct-io[=on|off]   bypass the page cache of the file\n"
 	"      --discard=unmap|ignore punch holes for TRIM (default), or offer no TRIM\n"
 	"      --connections=N        serve over N connections (default 1)\n"
-	"  -t, --timeout=SECONDS      fail requests after this time (default 30)\n"
+	"  -t, --timeout=SECONDS      fail requests after this time (default 30, with several\n"
+	"                             connections 120)\n"
 	"      --ioctl                attach by ioctl even where netlink can be had\n"
 	"      --force                attach a file that is attached for writing already\n"
 	"      --foreground           stay in the foreground; SIGTERM detaches\n"
@@ -55,6 +56,14 @@ static const char help_text[] =
 	"\n"
 	"Sizes take K, M, G, T or KiB … (1024) and KB … (1000).\n"
 	"SIGUSR1 to the server switches the failing of writes on and off.\n";
+
+/*
+ * Seconds. With one connection the server switches the kernel's timeout off while a request is slow;
+ * with several the kernel cannot be told to wait, so they get more time.
+ */
+#define TIMEOUT_UNSET UINT64_MAX
+#define TIMEOUT_SINGLE 30
+#define TIMEOUT_SEVERAL 120
 
 enum mode {
 	MODE_DEFAULT, /* attach, or list without a FILE */
@@ -380,6 +389,8 @@ static enum command_status attach_operands(struct arguments *arguments)
 	}
 	if (!attach->file)
 		return usage_error("no FILE to attach");
+	if (attach->timeout == TIMEOUT_UNSET)
+		attach->timeout = attach->connections > 1 ? TIMEOUT_SEVERAL : TIMEOUT_SINGLE;
 	return loop_attach(attach);
 }
 
@@ -438,7 +449,7 @@ static enum command_status run(struct arguments *arguments)
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {
-		.attach = { .index = NBDT_INDEX_ANY, .connections = 1, .timeout = 30 },
+		.attach = { .index = NBDT_INDEX_ANY, .connections = 1, .timeout = TIMEOUT_UNSET },
 		.filter = { .index = NBDT_INDEX_ANY },
 	};
 
