@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Addresses of exports, built from their parts and written as URIs. Reading: uri-parse.c. */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -143,9 +144,15 @@ static void put_escaped(FILE *stream, const char *text, const char *also)
 	}
 }
 
+/*
+ * Brackets are for addresses only (RFC 3986, "Host"), without a zone: colons in anything else are
+ * escaped.
+ */
 static void put_authority(FILE *stream, const struct nbdt_uri *uri)
 {
-	if (strchr(uri->host, ':')) {
+	struct in6_addr address;
+
+	if (inet_pton(AF_INET6, uri->host, &address) == 1) {
 		fputc('[', stream);
 		put_escaped(stream, uri->host, ":");
 		fputc(']', stream);

@@ -50,6 +50,10 @@ static const struct good goods[] = {
 	{ "nbd://[::1]/x", NBDT_TRANSPORT_TCP, false, "::1", "10809", NULL, "x", "nbd://[::1]/x" },
 	{ "nbd://[2001:db8::7]:99/x", NBDT_TRANSPORT_TCP, false, "2001:db8::7", "99", NULL, "x",
 		"nbd://[2001:db8::7]:99/x" },
+	/* A name with a colon is no address; RFC 3986 has no zones within brackets. */
+	{ "nbd://a%3Ab/", NBDT_TRANSPORT_TCP, false, "a:b", "10809", NULL, "", "nbd://a%3Ab/" },
+	{ "nbd://fe80%3A%3A1%25eth0/", NBDT_TRANSPORT_TCP, false, "fe80::1%eth0", "10809", NULL, "",
+		"nbd://fe80%3A%3A1%25eth0/" },
 	{ "nbds://h/x", NBDT_TRANSPORT_TCP, true, "h", "10809", NULL, "x", "nbds://h/x" },
 	{ "nbd+unix:///disk?socket=/run/a.sock", NBDT_TRANSPORT_UNIX, false, NULL, NULL,
 		"/run/a.sock", "disk", "nbd+unix:///disk?socket=/run/a.sock" },
