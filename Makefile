@@ -51,6 +51,9 @@ CMD_SHARED = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard cmd/nbd-*.c),$(
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/test-*.c)))
 UNIT_SHARED = $(patsubst %.c,$(BUILD)/%.o,\
 	$(filter-out $(wildcard tests/unit/test-*.c),$(wildcard tests/unit/*.c)))
+FUZZ_TARGETS = $(basename $(notdir $(wildcard tests/fuzz/fuzz-*.c)))
+FUZZ_SHARED = $(patsubst %.c,$(BUILD)/%.o,\
+	$(filter-out $(wildcard tests/fuzz/fuzz-*.c),$(wildcard tests/fuzz/*.c)))
 INTEROP_PROGRAMS = $(basename $(notdir $(wildcard tests/interop/*.c)))
 HEADERS = lib/nbdtools.h netlink/nbdtools-kernel.h
 
@@ -100,9 +103,16 @@ $(addprefix $(BUILD)/interop/,$(INTEROP_PROGRAMS)): $(BUILD)/interop/%: $(BUILD)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
 
-.PHONY: unit-programs interop-programs
+# Only with clang and SANITIZE=fuzzer-no-link,…, as "make fuzz" has them.
+$(addprefix $(BUILD)/fuzz/,$(FUZZ_TARGETS)): $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_SHARED) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
+
+.PHONY: unit-programs interop-programs fuzz-programs
 unit-programs: $(addprefix $(BUILD)/unit/,$(UNIT_TESTS))
 interop-programs: all $(addprefix $(BUILD)/interop/,$(INTEROP_PROGRAMS))
+fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(FUZZ_TARGETS))
 
 # Made anew each time: PREFIX may be another than at the last build.
 .PHONY: $(BUILD)/nbdtools.pc
@@ -150,13 +160,16 @@ check: deps-check
 check-long: deps-check
 	tests/check --long
 
-.PHONY: unit interop vm bench lint
+.PHONY: unit interop vm fuzz bench lint
 unit: unit-programs
 	BUILD=$(BUILD) tests/unit/run $(TEST)
 interop: interop-programs
 	BUILD=$(BUILD) tests/interop/run $(TEST)
 vm: all
 	BUILD=$(BUILD) tests/vm/run $(TEST)
+fuzz: deps-check
+	$(MAKE) CC=clang SANITIZE=fuzzer-no-link,address,undefined BUILD=$(BUILD)/fuzz fuzz-programs
+	BUILD=$(BUILD)/fuzz tests/fuzz/run $(TEST)
 bench: deps-check
 	$(MAKE) all
 	BUILD=$(BUILD) tests/bench/run
@@ -175,6 +188,7 @@ help:
 		'make check        install packages, build, run all tests of CI' \
 		'make check-long   the same and what takes longer: other kernels, stress' \
 		'make unit|interop|vm [TEST=name]  one kind of tests, or one test' \
+		'make fuzz         libFuzzer on client, server and parsers, FUZZ_SECONDS=20 each' \
 		'make lint         clang-tidy, cppcheck, shellcheck and house rules' \
 		'make bench        compare with qemu-nbd, nbdkit and losetup in the test kernel' \
 		'make install      PREFIX=$(PREFIX) DESTDIR=' \
