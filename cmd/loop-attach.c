@@ -113,10 +113,13 @@ static void write_pid_file(const char *path)
 		say_warning("%s: %m", path);
 }
 
-/* After the threads and their buffers are there; the image itself is not mapped. */
+/*
+ * Code and data now; whatever is mapped later, such as stacks, as soon as it is used: the server's
+ * buffers may be large, and it locks beforehand what it needs of them.
+ */
 static void lock_memory(void)
 {
-	if (mlockall(MCL_CURRENT))
+	if (mlockall(MCL_CURRENT) || mlockall(MCL_FUTURE | MCL_ONFAULT))
 		say_notice("cannot lock memory: %m");
 }
 
@@ -135,12 +138,12 @@ static enum command_status bring_up(
 	if (status)
 		return status;
 	protect_from_memory_pressure();
+	lock_memory();
 	if (start_loopback(options, &facts, resident, &err))
 		return report(NULL, &err);
 	resident->attachment = nbdt_loopback_attachment(resident->loopback);
 	resident->index = nbdt_loopback_index(resident->loopback);
 	resident->ended = nbdt_loopback_fd(resident->loopback);
-	lock_memory();
 	if (nbdt_control_listen(resident->index, &resident->control, &err)) {
 		status = report(NULL, &err);
 		nbdt_detach(resident->index, &(struct nbdt_detach_options){ .force = true }, NULL);

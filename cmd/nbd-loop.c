@@ -58,8 +58,8 @@ static const char help_text[] =
 	"SIGUSR1 to the server switches the failing of writes on and off.\n";
 
 /*
- * Seconds. With one connection the server switches the kernel's timeout off while a request is slow;
- * with several the kernel cannot be told to wait, so they get more time.
+ * Seconds. With one connection the server switches the kernel's timeout off while a request is
+ * slow; with several the kernel cannot be told to wait, so they get more time.
  */
 #define TIMEOUT_UNSET UINT64_MAX
 #define TIMEOUT_SINGLE 30

@@ -5,8 +5,10 @@
  * cache; neighbours are merged only when an order runs dry.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "buffers.h"
@@ -157,23 +159,37 @@ void buffers_put(struct buffers *buffers, void *buffer)
 	push(buffers, page, buffers->pages[page].order);
 }
 
-/*
- * Without WARM pages become real when they are first used, so an idle connection costs next to
- * nothing.
- */
-static unsigned char *map_arena(size_t size, bool warm)
+/* Pages become real when they are first used, so an idle connection costs next to nothing. */
+static unsigned char *map_arena(size_t size)
 {
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (warm ? MAP_POPULATE : MAP_NORESERVE);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	void *arena = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
 
-	if (arena == MAP_FAILED)
-		return NULL;
-	if (warm)
-		mlock(arena, size); /* an unprivileged process may not, and must do without */
-	return arena;
+	return arena == MAP_FAILED ? NULL : arena;
 }
 
-int buffers_new(size_t budget, bool warm, struct buffers **buffers)
+static unsigned int lowest_order(const struct buffers *buffers)
+{
+	unsigned int order = 0;
+
+	while (buffers->free[order] == NONE)
+		order++;
+	return order;
+}
+
+/* A small buffer is cut from the beginning of the smallest that is free. */
+static void warm_up(struct buffers *buffers, size_t size)
+{
+	size_t begin = (size_t)buffers->free[lowest_order(buffers)] * BUFFER_ALIGNMENT;
+	size_t rest = (size_t)buffers->page_count * BUFFER_ALIGNMENT - begin;
+
+	if (size > rest)
+		size = rest;
+	memset(buffers->arena + begin, 0, size);
+	mlock(buffers->arena + begin, size); /* the unprivileged may not, and must do without */
+}
+
+int buffers_new(size_t budget, size_t warm, struct buffers **buffers)
 {
 	if (budget < BUFFER_MAXIMUM)
 		budget = BUFFER_MAXIMUM;
@@ -184,7 +200,7 @@ int buffers_new(size_t budget, bool warm, struct buffers **buffers)
 	if (!new)
 		return -ENOMEM;
 	new->page_count = (uint32_t)page_count;
-	new->arena = map_arena(page_count * BUFFER_ALIGNMENT, warm);
+	new->arena = map_arena(page_count * BUFFER_ALIGNMENT);
 	if (!new->arena) {
 		free(new);
 		return -ENOMEM;
@@ -192,6 +208,8 @@ int buffers_new(size_t budget, bool warm, struct buffers **buffers)
 	for (unsigned int order = 0; order < ORDERS; order++)
 		new->free[order] = NONE;
 	fill_arena(new);
+	if (warm)
+		warm_up(new, warm);
 	*buffers = new;
 	return 0;
 }

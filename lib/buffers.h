@@ -7,7 +7,6 @@
 #ifndef NBDT_BUFFERS_H
 #define NBDT_BUFFERS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #define BUFFER_ALIGNMENT 4096u
@@ -17,11 +16,12 @@ struct buffers;
 
 /*
  * BUDGET: bytes, rounded up to a buffer of the maximal size at least, so that every request can
- * be served once the others are done. WARM: touch all of it now, and lock it in memory as far as
- * the process may, for a server that must not wait for memory while the kernel waits for it.
+ * be served once the others are done. WARM: so many bytes, the first to be handed out, are touched
+ * now, and locked in memory as far as the process may, for a server that must not wait for memory
+ * while the kernel waits for it.
  * Errors: -ENOMEM.
  */
-int buffers_new(size_t budget, bool warm, struct buffers **buffers);
+int buffers_new(size_t budget, size_t warm, struct buffers **buffers);
 
 /*
  * A buffer of at least SIZE bytes, aligned to BUFFER_ALIGNMENT. NULL: not now, or larger than

@@ -26,6 +26,12 @@
  */
 #define MAX_REQUEST (1024u * 1024)
 
+/*
+ * What a connection can use without waiting for memory: some requests of the largest size, or all
+ * of the kernel's 128 with 32 KiB each.
+ */
+#define LOCKED_MEMORY ((size_t)4 * MAX_REQUEST)
+
 /* Serving needs little stack; it is locked in memory, so it should not be the default 8 MiB. */
 #define STACK_SIZE (256 * 1024)
 
@@ -149,7 +155,10 @@ static int start_and_attach(struct nbdt_loopback *loopback,
 
 static int make_server(struct nbdt_loopback *loopback, struct nbdt_error *err)
 {
-	const struct nbdt_server_options options = { .lock_memory = true };
+	const struct nbdt_server_options options = {
+		.memory_limit = NBDT_MAX_PAYLOAD,
+		.locked_memory = LOCKED_MEMORY,
+	};
 
 	int result = nbdt_server_new(&options, &loopback->server, err);
 	if (!result)

@@ -300,10 +300,10 @@ struct nbdt_server_options {
 	unsigned int handshake_timeout; /* milliseconds for the whole handshake; 0: 10000 */
 	size_t memory_limit; /* bytes of buffers for one connection, from 32 MiB; 0: 64 MiB */
 	/*
-	 * Touch all buffers beforehand, and lock them in memory as far as the process may: for a
-	 * server under its own kernel's disk.
+	 * Bytes of these, the first to be used, that are touched beforehand and locked in memory as
+	 * far as the process may: for a server under its own kernel's disk.
 	 */
-	bool lock_memory;
+	size_t locked_memory;
 };
 
 /* OPTIONS may be NULL. */

@@ -41,12 +41,12 @@ static int allocate_memory(struct connection *connection)
 	connection->input = aligned_alloc(BUFFER_ALIGNMENT, CONNECTION_INPUT);
 	if (!connection->input)
 		return -ENOMEM;
-	if (options->lock_memory) {
+	if (options->locked_memory) {
 		memset(connection->input, 0, CONNECTION_INPUT);
 		mlock(connection->input, CONNECTION_INPUT);
 		mlock(connection, sizeof(*connection));
 	}
-	return buffers_new(options->memory_limit, options->lock_memory, &connection->buffers);
+	return buffers_new(options->memory_limit, options->locked_memory, &connection->buffers);
 }
 
 static void set_rules(struct connection *connection, const struct server_choice *choice)

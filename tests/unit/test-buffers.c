@@ -16,7 +16,7 @@
 
 static int set_up(void **state)
 {
-	return buffers_new(BUDGET, false, (struct buffers **)state);
+	return buffers_new(BUDGET, 0, (struct buffers **)state);
 }
 
 static int tear_down(void **state)
@@ -129,7 +129,7 @@ static void largest_request_fits_into_the_smallest_budget(void **state)
 	struct buffers *buffers;
 
 	(void)state;
-	assert_int_equal(buffers_new(1, true, &buffers), 0);
+	assert_int_equal(buffers_new(1, MIB, &buffers), 0);
 	assert_non_null(buffers_get(buffers, BUFFER_MAXIMUM));
 	assert_null(buffers_get(buffers, 1));
 	buffers_free(buffers);
@@ -142,7 +142,7 @@ static void odd_budget_is_used_too(void **state)
 	size_t count = 0;
 
 	(void)state;
-	assert_int_equal(buffers_new(33 * MIB + 4096 * 3, false, &buffers), 0);
+	assert_int_equal(buffers_new(33 * MIB + 4096 * 3, 0, &buffers), 0);
 	assert_non_null(buffers_get(buffers, BUFFER_MAXIMUM));
 	while (buffers_get(buffers, 4096))
 		count++;

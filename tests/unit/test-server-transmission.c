@@ -206,7 +206,7 @@ static void oldest_request_is_told_while_it_lasts(void **state)
 
 static void server_with_locked_memory_serves(void **state)
 {
-	const struct nbdt_server_options options = { .lock_memory = true, .memory_limit = 1 };
+	const struct nbdt_server_options options = { .locked_memory = 1024, .memory_limit = 1 };
 	struct server_fixture *fixture = *state;
 	struct nbdt_server *server;
 	struct session session;
