@@ -73,6 +73,8 @@ int run_captive(char **command, int index, int link)
 	sigaddset(&handled, SIGINT);
 	sigaddset(&handled, SIGQUIT);
 	sigprocmask(SIG_BLOCK, &handled, &before);
+	/* Where a caller had it ignored, the kernel would reap the command without telling us. */
+	signal(SIGCHLD, SIG_DFL);
 	pid_t pid = fork();
 	if (!pid)
 		exec_command(command, index, &before);

@@ -24,6 +24,12 @@ enum command_status {
 	STATUS_NOT_PERMITTED = 8,
 };
 
+/*
+ * First of all in main(): a caller may have closed a standard descriptor, and an image or a socket
+ * that got its number would receive what is meant for people.
+ */
+void open_standard_descriptors(void);
+
 /* The exit status for a negative errno of the library. */
 enum command_status status_of(int code);
 

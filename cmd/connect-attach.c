@@ -2,7 +2,7 @@
 /* nbd-connect's main job: handshakes in user space, then the sockets go to the kernel. */
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +223,27 @@ static int attach_session(struct session *session, const struct connect_options 
 	return result;
 }
 
+/* A device whose name nobody has learnt must not stay: from its attaching on, signals wait. */
+static void defer_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
+static bool was_interrupted(void)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	return sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1
+	       || sigismember(&pending, SIGHUP) == 1;
+}
+
 /* From the first connection to a usable device; says what goes wrong. */
 static enum command_status bring_up(
 	const struct connect_options *options, struct nbdt_attachment *attachment)
@@ -231,6 +252,7 @@ static enum command_status bring_up(
 	struct nbdt_error err;
 
 	int result = open_session(&session, options, &err);
+	defer_signals();
 	if (!result)
 		result = attach_session(&session, options, attachment, &err);
 	/* The kernel has references of its own by now. */
@@ -245,9 +267,15 @@ static enum command_status bring_up(
 /* By netlink the kernel keeps the device alone; no process stays. */
 static enum command_status attach_and_leave(const struct connect_options *options)
 {
+	const struct nbdt_detach_options force = { .force = true };
 	struct nbdt_attachment attachment = { 0 };
 
 	enum command_status status = bring_up(options, &attachment);
+	if (!status && was_interrupted()) {
+		nbdt_detach(attachment.index, &force, NULL);
+		say_error("interrupted");
+		status = STATUS_FAILED;
+	}
 	if (status)
 		return status;
 	printf("/dev/nbd%d\n", attachment.index);

@@ -48,7 +48,7 @@ static enum command_status open_image(const struct loop_options *options,
 	if (facts->lost_bytes)
 		say_warning("%s: the last %llu bytes do not fill a block of %u and are left out",
 			options->file, (unsigned long long)facts->lost_bytes,
-			options->image.block_size);
+			options->image.block_size ? options->image.block_size : 512);
 	return STATUS_DONE;
 }
 
@@ -83,7 +83,7 @@ static int start_loopback(const struct loop_options *options, const struct nbdt_
 	config.lock = lock;
 	int result = 0;
 	if (!options->force)
-		result = check_overlap(&config.record, nbdt_device_size(resident->device), err);
+		result = check_overlap(&config.record, err);
 	if (!result)
 		result = nbdt_loopback_start(&config, &resident->loopback, err);
 	return result;
@@ -227,7 +227,8 @@ enum command_status loop_attach(const struct loop_options *options)
 	int pid = background_fork(&link);
 	if (pid < 0) {
 		say_error("cannot fork: %s", strerrordesc_np(-pid));
-		return STATUS_FAILED;
+		return options->command ? (enum command_status)STATUS_CAPTIVE_FAILED
+					: STATUS_FAILED;
 	}
 	if (!pid)
 		exit((int)serve_in_background(options, link));

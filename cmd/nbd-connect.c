@@ -338,6 +338,7 @@ int main(int argc, char **argv)
 		},
 	};
 
+	open_standard_descriptors();
 	int status = (int)read_arguments(argc, argv, &arguments);
 	if (!status)
 		status = run(&arguments);

@@ -13,7 +13,8 @@ static const char help_text[] =
 	"  -a, --all              every device of nbd-loop and nbd-connect\n"
 	"  -f, --force            also a device that is mounted or held\n"
 	"      --idempotent       a device that is not connected is no error\n"
-	"      --timeout=SECONDS  for the flush, and again until the device is free (default 10)\n"
+	"      --timeout=SECONDS  for the flush, and again until the device is free (default:\n"
+	"                         see nbd-disconnect(8))\n"
 	"  -q, --quiet            no warnings\n"
 	"  -v, --verbose          say more\n"
 	"  -h, --help             this text\n"
@@ -187,6 +188,7 @@ int main(int argc, char **argv)
 	struct arguments arguments = { 0 };
 	int option;
 
+	open_standard_descriptors();
 	while ((option = getopt_long(argc, argv, "afqvhV", long_options, NULL)) != -1) {
 		enum command_status status = set_option(option, &arguments);
 		if (status)

@@ -165,6 +165,7 @@ int main(int argc, char **argv)
 	enum command_status status = STATUS_DONE;
 	int option;
 
+	open_standard_descriptors();
 	while (!status
 		&& (option = getopt_long(argc, argv, "O:nJu:N:qvhV", long_options, NULL)) != -1) {
 		if (print_and_exit(option))

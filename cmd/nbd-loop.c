@@ -453,6 +453,7 @@ int main(int argc, char **argv)
 		.filter = { .index = NBDT_INDEX_ANY },
 	};
 
+	open_standard_descriptors();
 	enum command_status status = read_arguments(argc, argv, &arguments);
 	if (!status)
 		status = run(&arguments);

@@ -46,7 +46,7 @@ static int check_nbd_devices(
 			.dev = other->file_dev,
 			.ino = other->file_ino,
 			.begin = other->offset,
-			.end = range_end(other->offset, devices[i].info.size),
+			.end = range_end(other->offset, other->size_limit),
 		};
 		if (overlaps(wanted, &range))
 			result = nbdt_error_set(err, -EBUSY,
@@ -102,13 +102,13 @@ static int check_loop_devices(
 	return result;
 }
 
-int check_overlap(const struct nbdt_record *record, uint64_t size, struct nbdt_error *err)
+int check_overlap(const struct nbdt_record *record, struct nbdt_error *err)
 {
 	const struct range wanted = {
 		.dev = record->file_dev,
 		.ino = record->file_ino,
 		.begin = record->offset,
-		.end = range_end(record->offset, size),
+		.end = range_end(record->offset, record->size_limit),
 	};
 
 	if (record->read_only)

@@ -7,9 +7,9 @@
 
 /*
  * Looks for a writable attachment that overlaps RECORD's range of RECORD's file, among our devices
- * and the kernel's loop devices. SIZE is what RECORD's device covers, in bytes. Returns 0, or
- * -EBUSY and a sentence that names it. Only meaningful under nbdt_record_lock().
+ * and the kernel's loop devices. Without a size limit a range goes on for ever, as the file may
+ * grow. Returns 0, or -EBUSY and a sentence that names it. Only meaningful under the record lock.
  */
-int check_overlap(const struct nbdt_record *record, uint64_t size, struct nbdt_error *err);
+int check_overlap(const struct nbdt_record *record, struct nbdt_error *err);
 
 #endif

@@ -34,13 +34,15 @@ int resident_block_signals(struct resident *resident)
  */
 static int stop(struct resident *resident, struct nbdt_error *err)
 {
-	int result = nbdt_detach(resident->index, NULL, err);
+	const struct nbdt_detach_options options = { .uuid = resident->attachment->uuid };
 
+	int result = nbdt_detach(resident->index, &options, err);
 	if (result == -EBUSY && !resident->stopping)
 		say_warning("%s; detaching when it is no longer in use", err->text);
 	else if (result && result != -EBUSY && result != -ENOTCONN)
 		say_error("%s", err->text);
-	resident->stopping = result == -EBUSY;
+	/* The order stands, whatever is in its way now. */
+	resident->stopping = result && result != -ENOTCONN && result != -ENODEV;
 	return result == -EBUSY ? 0 : result;
 }
 

@@ -2,6 +2,7 @@
 /* Attaching and detaching: sockets to the kernel, with a record; and the safe way back. */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,7 +11,9 @@
 #include "cleanup.h"
 #include "nbdtools.h"
 
-#define DETACH_TIMEOUT 10 /* seconds */
+#define DETACH_TIMEOUT 10     /* seconds */
+#define OWN_FLUSH_TIMEOUT 300 /* seconds: gigabytes of dirty data on a slow disk */
+#define DEAD_FLUSH_TIMEOUT 2  /* seconds */
 
 /*
  * What stands in a record and in the kernel of an attachment whose caller gave no keeper of its
@@ -140,22 +143,61 @@ static void wait_for_keeper(const struct nbdt_record *record, unsigned int timeo
 	}
 }
 
+/* A live server of ours that is slow will be done some time; nobody can tell that of a stranger. */
+static bool is_slow_only(
+	const struct nbdt_record *record, enum nbdt_record_life life, int flush_result)
+{
+	return flush_result == -ETIMEDOUT && record && record->kind == NBDT_KIND_LOOP
+	       && life == NBDT_RECORD_LIVE;
+}
+
+static unsigned int flush_timeout(const struct nbdt_record *record,
+	const struct nbdt_detach_options *options)
+{
+	if (options->timeout)
+		return options->timeout;
+	if (record && record->kind == NBDT_KIND_LOOP)
+		return OWN_FLUSH_TIMEOUT;
+	return (record ? (unsigned int)record->timeout : 0) + DETACH_TIMEOUT;
+}
+
 /*
- * Flushes, unless the keeper is known to be gone: then nobody would answer, and the caller wants
- * rid of the device.
+ * Flushes. Where the keeper is gone, most likely nobody answers, and the caller wants rid of the
+ * device: it is tried for a moment only, and no error.
  */
-static int flush_unless_dead(const struct nbdt_device_info *info, enum nbdt_record_life life,
+static int flush_device(const struct nbdt_device_info *info, enum nbdt_record_life life,
 	unsigned int timeout, struct nbdt_error *err)
 {
-	if (life == NBDT_RECORD_DEAD || info->state == NBDT_DEVICE_DISCONNECTED)
-		return 0;
 	struct nbdt_error cause;
-	int result = nbdt_device_flush(info->index, timeout, &cause);
-	if (!result)
+
+	if (info->state == NBDT_DEVICE_DISCONNECTED)
+		return 0;
+	bool dead = life == NBDT_RECORD_DEAD;
+	int result = nbdt_device_flush(info->index, dead ? DEAD_FLUSH_TIMEOUT : timeout, &cause);
+	if (!result || dead)
 		return 0;
 	return nbdt_error_set(err, result,
-		"nbd%d: detached, but its flush failed: what was written last may be lost: %s",
-		info->index, cause.text);
+		"nbd%d: its flush failed, and what was written last may be lost: %s", info->index,
+		cause.text);
+}
+
+/* After the flush: FLUSHED is its result, and if it failed, that graver news stays in ERR. */
+static int disconnect_and_wait(const struct nbdt_device_info *info,
+	const struct nbdt_record *record, enum nbdt_record_life life, unsigned int timeout,
+	int flushed, struct nbdt_error *err)
+{
+	struct nbdt_error *late = flushed ? NULL : err;
+
+	int result = nbdt_kernel_disconnect(info->index, late);
+	if (!result)
+		result = nbdt_device_wait_free(info->index, timeout, late);
+	if (result)
+		return flushed ? flushed : result;
+	if (record && life == NBDT_RECORD_LIVE)
+		wait_for_keeper(record, timeout);
+	if (record)
+		nbdt_record_remove(record->index, record->uuid, NULL);
+	return flushed;
 }
 
 static int detach_device(const struct nbdt_device_info *info, const struct nbdt_record *record,
@@ -168,22 +210,15 @@ static int detach_device(const struct nbdt_device_info *info, const struct nbdt_
 	int claim = nbdt_device_claim(info->index, err);
 	if (claim < 0 && !options->force)
 		return claim;
-	int flushed = flush_unless_dead(info, life, timeout, err);
+	int flushed = flush_device(info, life, flush_timeout(record, options), err);
 	if (claim >= 0)
 		close(claim);
-	/* A failed flush is the graver news: it is not overwritten by what comes after. */
-	struct nbdt_error *late = flushed ? NULL : err;
-	int result = nbdt_kernel_disconnect(info->index, late);
-	if (!result)
-		result = nbdt_device_wait_free(info->index, timeout, late);
-	if (result)
-		return flushed ? flushed : result;
-	if (record) {
-		if (life == NBDT_RECORD_LIVE)
-			wait_for_keeper(record, timeout);
-		nbdt_record_remove(record->index, record->uuid, NULL);
-	}
-	return flushed;
+	if (is_slow_only(record, life, flushed) && !options->force)
+		return nbdt_error_set(err, flushed,
+			"nbd%d is still attached: its server is not done with storing what was"
+			" written; wait and try again (or force it)",
+			info->index);
+	return disconnect_and_wait(info, record, life, timeout, flushed, err);
 }
 
 int nbdt_detach(int index, const struct nbdt_detach_options *options, struct nbdt_error *err)
@@ -197,8 +232,14 @@ int nbdt_detach(int index, const struct nbdt_detach_options *options, struct nbd
 		return result;
 	if (info.state == NBDT_DEVICE_FREE || info.state == NBDT_DEVICE_OPEN)
 		return nbdt_error_set(err, -ENOTCONN, "nbd%d is not connected", index);
+	if (!options)
+		options = &defaults;
 	bool known = !nbdt_record_read(index, &record, NULL);
-	result = detach_device(&info, known ? &record : NULL, options ? options : &defaults, err);
+	if (options->uuid && (!known || strcmp(record.uuid, options->uuid) != 0))
+		result = nbdt_error_set(
+			err, -ENOTCONN, "nbd%d is attached to something else by now", index);
+	else
+		result = detach_device(&info, known ? &record : NULL, options, err);
 	if (known)
 		nbdt_record_free(&record);
 	return result;

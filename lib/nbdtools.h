@@ -387,16 +387,23 @@ void nbdt_attachment_release(struct nbdt_attachment *attachment);
 
 struct nbdt_detach_options {
 	bool force;           /* also while it is mounted or held */
-	/* seconds to wait for the flush, and again for the device to become free; 0: 10 */
+	/*
+	 * Seconds for the flush, and again until the device is free. 0: 10 for the latter, and for
+	 * the flush 300 where the server is our own and alive, or else a little more than a
+	 * request's timeout.
+	 */
 	unsigned int timeout;
+	/* Only if the device still has the record with this UUID; NULL: whatever it has. */
+	const char *uuid;
 };
 
 /*
  * Detaches a device: claims it, flushes it, disconnects it, waits until it is free and its keeper
- * is gone, removes the record. Nothing is flushed when the keeper is known to be dead.
- * Errors: -ENODEV no such device; -ENOTCONN not connected; -EBUSY in use: refused (the text says by
- * whom), or still open after a forced disconnect; -EIO and others: the flush failed, the device is
- * detached all the same; -EPERM.
+ * is gone, removes the record. When the keeper is known to be dead, a flush is tried for a moment.
+ * Errors: -ENODEV no such device; -ENOTCONN not connected, or not with that UUID; -EBUSY in use:
+ * refused (the text says by whom), or still open after the disconnect; -ETIMEDOUT a live server of
+ * our own is slow to flush: still attached, unless forced; -EIO and others: the flush failed, and
+ * all that could be done to detach the device was done all the same; -EPERM.
  */
 int nbdt_detach(int index, const struct nbdt_detach_options *options, struct nbdt_error *err);
 
