@@ -13,7 +13,7 @@ serve() {
 	local uri=$1
 	printf '[generic]\n%s\n[disk]\nexportname = %s\nflush = true\nfua = true\n' \
 		"$2" "$T/disk.img" >nbd.conf
-	for _ in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
 		rm -f nbd.pid socket
 		nbd-server -C "$T/nbd.conf" -p "$T/nbd.pid"
 		wait_for 20 test -s nbd.pid
@@ -25,7 +25,8 @@ serve() {
 }
 
 stop_server() {
-	kill "$(<nbd.pid)"
+	# One that answers nobody does not end at SIGTERM either, nor do its children.
+	pkill -KILL -x nbd-server
 	wait_for 20 test ! -e "/proc/$(<nbd.pid)"
 }
 
