@@ -7,7 +7,7 @@
 #include "nbd-list.h"
 
 enum {
-	DEVICE, SIZE, RO, STATE, KIND, SOURCE, CONNS, TLS, TIMEOUT, PID, MOUNTPOINTS, REF,
+	DEVICE, SIZE, RO, STATE, KIND, SOURCE, CONNS, TLS, TIMEOUT, PID, MOUNTPOINTS, REF, ENTRY,
 };
 
 const struct column list_columns[LIST_COLUMN_COUNT] = {
@@ -23,6 +23,7 @@ const struct column list_columns[LIST_COLUMN_COUNT] = {
 	[PID] = { "PID", COLUMN_NUMBER, "process that serves or keeps it, or else attached it" },
 	[MOUNTPOINTS] = { "MOUNTPOINTS", COLUMN_STRING, "where it or its partitions are mounted" },
 	[REF] = { "REF", COLUMN_STRING, "identifier in the kernel" },
+	[ENTRY] = { "ENTRY", COLUMN_STRING, "name of its entry in nbdtab or /etc/nbd" },
 };
 
 #define DEFAULT_COLUMNS "DEVICE,SIZE,RO,STATE,KIND,SOURCE,CONNS,PID,MOUNTPOINTS"
@@ -30,6 +31,7 @@ const struct column list_columns[LIST_COLUMN_COUNT] = {
 static void add_record_cells(struct table *table, const struct nbdt_record *record)
 {
 	table_set_number(table, CONNS, record->connections);
+	table_set(table, ENTRY, record->name);
 	table_set_boolean(table, TLS, false);
 	table_set_number(table, TIMEOUT, record->timeout);
 }

@@ -6,7 +6,7 @@
 #include "command.h"
 #include "table.h"
 
-#define LIST_COLUMN_COUNT 12
+#define LIST_COLUMN_COUNT 13
 extern const struct column list_columns[LIST_COLUMN_COUNT];
 
 /* Lists this machine's devices: one (INDEX), the attached or opened ones, or with FREE_TOO all. */

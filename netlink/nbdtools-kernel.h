@@ -279,6 +279,7 @@ enum nbdt_record_kind {
 struct nbdt_record {
 	int index;
 	enum nbdt_record_kind kind;
+	char *name;           /* of the entry that it was attached by, or NULL */
 	char *source;         /* absolute path, URI without secrets, or caller's identifier */
 	char uuid[37];        /* of this attachment, lower case with dashes */
 	pid_t pid;            /* of the resident process ("keeper"); 0: there is none */
@@ -293,6 +294,14 @@ struct nbdt_record {
 	uint64_t size_limit;         /* bytes; 0: up to the end */
 	bool direct_io;
 };
+
+#define NBDT_MAX_NAME 64 /* bytes in the name of an entry */
+
+/*
+ * Is TEXT the name of an entry: 1 to NBDT_MAX_NAME characters of [A-Za-z0-9._+:-], the first
+ * neither '.' nor '-'? A record has no other.
+ */
+bool nbdt_name_is_valid(const char *text);
 
 /* Is the device's keeper there, and is the kernel's attachment still the one of the record? */
 enum nbdt_record_life {

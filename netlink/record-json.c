@@ -77,6 +77,7 @@ static bool add_facts(struct json_object *object, const struct nbdt_record *reco
 	return add_number(object, "version", FORMAT_VERSION) &&
 		add_number(object, "index", (uint64_t)record->index) &&
 		add_string(object, "kind", kind_names[record->kind]) &&
+		(!record->name || add_string(object, "name", record->name)) &&
 		add_string(object, "source", record->source) &&
 		add_string(object, "uuid", record->uuid) &&
 		add_number(object, "pid", (uint64_t)record->pid) &&
@@ -153,6 +154,15 @@ static bool get_kind(struct json_object *object, enum nbdt_record_kind *kind)
 	return false;
 }
 
+/* The record of an attachment without an entry has none. */
+static bool get_name(struct json_object *object, const char **name)
+{
+	if (!json_object_object_get_ex(object, "name", NULL))
+		return true;
+	*name = get_string(object, "name", NBDT_MAX_NAME + 1);
+	return *name && nbdt_name_is_valid(*name);
+}
+
 static bool get_uuid(struct json_object *object, struct nbdt_record *record)
 {
 	const char *uuid = get_string(object, "uuid", sizeof(record->uuid));
@@ -172,7 +182,7 @@ static bool get_loop_facts(struct json_object *object, struct nbdt_record *recor
 		get_bool(object, "direct-io", &record->direct_io);
 }
 
-/* All but the source, which needs memory. */
+/* All but the strings, which need memory. */
 static bool get_facts(struct json_object *object, struct nbdt_record *record)
 {
 	uint64_t version, index, pid, connections;
@@ -218,6 +228,7 @@ static struct json_object *parse_object(const char *text, size_t length)
 
 int record_parse(const char *text, size_t length, struct nbdt_record *record)
 {
+	const char *name = NULL;
 	int result = -EINVAL;
 
 	memset(record, 0, sizeof(*record));
@@ -225,12 +236,15 @@ int record_parse(const char *text, size_t length, struct nbdt_record *record)
 	if (!object)
 		return result;
 	const char *source = get_string(object, "source", RECORD_MAX_SOURCE + 1);
-	if (source && get_facts(object, record)) {
+	if (source && get_name(object, &name) && get_facts(object, record)) {
 		record->source = strdup(source);
-		result = record->source ? 0 : -ENOMEM;
+		record->name = name ? strdup(name) : NULL;
+		result = record->source && (record->name || !name) ? 0 : -ENOMEM;
 	}
 	json_object_put(object);
-	if (result)
+	if (result) {
+		nbdt_record_free(record);
 		memset(record, 0, sizeof(*record));
+	}
 	return result;
 }

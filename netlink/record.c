@@ -154,6 +154,9 @@ int record_write_at(int folder, const struct nbdt_record *record, struct nbdt_er
 		return nbdt_error_set(err, -EINVAL,
 			"a record needs a device, a UUID and a source of at most %d bytes",
 			RECORD_MAX_SOURCE);
+	if (record->name && !nbdt_name_is_valid(record->name))
+		return nbdt_error_set(
+			err, -EINVAL, "%.80s: not the name of an entry", record->name);
 	CLEANUP_FREE char *text = record_format(record);
 	int result = text ? replace_file(folder, record->index, text) : -ENOMEM;
 	if (result)
@@ -238,7 +241,9 @@ int nbdt_record_read(int index, struct nbdt_record *record, struct nbdt_error *e
 
 void nbdt_record_free(struct nbdt_record *record)
 {
+	free(record->name);
 	free(record->source);
+	record->name = NULL;
 	record->source = NULL;
 }
 

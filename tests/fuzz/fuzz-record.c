@@ -19,6 +19,8 @@ static void check_round_trip(const struct nbdt_record *record)
 			&& again.size_limit == record->size_limit
 			&& again.file_dev == record->file_dev && again.file_ino == record->file_ino,
 		"a number has changed");
+	fuzz_check(!again.name == !record->name, "the name has come or gone");
+	fuzz_check(!again.name || !strcmp(again.name, record->name), "the name has changed");
 	fuzz_check(!strcmp(again.source, record->source), "the source has changed");
 	fuzz_check(!strcmp(again.uuid, record->uuid), "the UUID has changed");
 	nbdt_record_free(&again);

@@ -47,9 +47,12 @@ static int teardown(void **state)
 
 static struct nbdt_record sample(char *source)
 {
+	static char name[] = "disk-1";
+
 	return (struct nbdt_record){
 		.index = 3,
 		.kind = NBDT_KIND_LOOP,
+		.name = name,
 		.source = source,
 		.uuid = UUID,
 		.pid = 4711,
@@ -73,6 +76,7 @@ static void record_survives_writing_and_reading(void **state)
 
 	assert_int_equal(record_write_at(fixture->folder, &written, NULL), 0);
 	assert_int_equal(record_read_at(fixture->folder, 3, &read, NULL), 0);
+	assert_string_equal(read.name, "disk-1");
 	assert_string_equal(read.source, written.source);
 	assert_string_equal(read.uuid, UUID);
 	assert_int_equal(read.index, 3);
@@ -106,6 +110,51 @@ static void remote_record_has_no_facts_of_a_file(void **state)
 	assert_int_equal(record.kind, NBDT_KIND_REMOTE);
 	assert_int_equal(record.file_ino, 0);
 	nbdt_record_free(&record);
+}
+
+static void record_without_an_entry_has_no_name(void **state)
+{
+	struct fixture *fixture = *state;
+	struct nbdt_record record = sample((char[]){ "/a" });
+
+	record.name = NULL;
+	assert_int_equal(record_write_at(fixture->folder, &record, NULL), 0);
+	assert_int_equal(record_read_at(fixture->folder, 3, &record, NULL), 0);
+	assert_null(record.name);
+	nbdt_record_free(&record);
+}
+
+static void record_with_a_name_that_none_may_have_is_not_written(void **state)
+{
+	struct fixture *fixture = *state;
+	struct nbdt_record record = sample((char[]){ "/a" });
+	struct nbdt_error err;
+
+	record.name = (char[]){ "../passwd" };
+	assert_int_equal(record_write_at(fixture->folder, &record, &err), -EINVAL);
+	assert_int_equal(faccessat(fixture->folder, "nbd3.json", F_OK, 0), -1);
+}
+
+static void names_are_short_and_of_harmless_characters(void **state)
+{
+	char longest[NBDT_MAX_NAME + 2];
+
+	(void)state;
+	memset(longest, 'x', sizeof(longest));
+	longest[NBDT_MAX_NAME + 1] = '\0';
+	assert_false(nbdt_name_is_valid(longest));
+	longest[NBDT_MAX_NAME] = '\0';
+	assert_true(nbdt_name_is_valid(longest));
+	assert_true(nbdt_name_is_valid("uri:0123abc"));
+	assert_true(nbdt_name_is_valid("_A-b.c+9"));
+	assert_false(nbdt_name_is_valid(""));
+	assert_false(nbdt_name_is_valid(".."));
+	assert_false(nbdt_name_is_valid("-x"));
+	assert_false(nbdt_name_is_valid("a/b"));
+	assert_false(nbdt_name_is_valid("a b"));
+	assert_false(nbdt_name_is_valid("a%b"));
+	assert_false(nbdt_name_is_valid("a\n"));
+	assert_false(nbdt_name_is_valid("\303\251"));
 }
 
 static void file_is_readable_whatever_the_umask(void **state)
@@ -210,6 +259,9 @@ static void values_of_wrong_type_or_range_are_damaged(void **state)
 	check_replaced(*state, "\"connections\":4", "\"connections\":4294967296");
 	check_replaced(*state, "\"read-only\":true", "\"read-only\":1");
 	check_replaced(*state, "\"kind\":\"loop\"", "\"kind\":\"poolside\"");
+	check_replaced(*state, "\"name\":\"disk-1\"", "\"name\":\"\"");
+	check_replaced(*state, "\"name\":\"disk-1\"", "\"name\":\"a/b\"");
+	check_replaced(*state, "\"name\":\"disk-1\"", "\"name\":null");
 	check_replaced(*state, "\"source\":\"/a\"", "\"source\":\"\"");
 	check_replaced(*state, "\"source\":\"/a\"", "\"source\":\"/a\\u0000b\"");
 	check_replaced(*state, "\"source\":\"/a\"", "\"source\":[[[[[[]]]]]]");
@@ -435,6 +487,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_FOLDER(record_survives_writing_and_reading),
 		WITH_FOLDER(remote_record_has_no_facts_of_a_file),
+		WITH_FOLDER(record_without_an_entry_has_no_name),
+		WITH_FOLDER(record_with_a_name_that_none_may_have_is_not_written),
+		cmocka_unit_test(names_are_short_and_of_harmless_characters),
 		WITH_FOLDER(file_is_readable_whatever_the_umask),
 		WITH_FOLDER(record_without_uuid_or_source_is_not_written),
 		WITH_FOLDER(missing_record_is_enoent),
