@@ -174,6 +174,7 @@ void resident_run(struct resident *resident)
 		;
 	disconnect_leftover(resident);
 	nbdt_control_close(resident->control);
-	nbdt_record_remove(resident->index, resident->attachment->uuid, NULL);
+	if (nbdt_record_remove(resident->index, resident->attachment->uuid, NULL) > 0)
+		nbdt_device_announce(resident->index);
 	say_notice("nbd%d: detached", resident->index);
 }

@@ -87,6 +87,8 @@ static int attach_locked(const struct nbdt_attach_config *config, bool ioctl,
 	result = complete_attach(config, &record, attachment, err);
 	if (result)
 		undo_attach(attachment);
+	else
+		nbdt_device_announce(attachment->index);
 	return result;
 }
 
@@ -181,6 +183,17 @@ static int flush_device(const struct nbdt_device_info *info, enum nbdt_record_li
 		cause.text);
 }
 
+/*
+ * What udev made of the record, such as symlinks, must be gone when the caller hears of the end. A
+ * keeper that has just removed the record itself may not have announced that yet.
+ */
+static void forget_record(const struct nbdt_record *record, unsigned int timeout)
+{
+	nbdt_record_remove(record->index, record->uuid, NULL);
+	if (!nbdt_device_announce(record->index))
+		nbdt_udev_settle(timeout);
+}
+
 /* After the flush: FLUSHED is its result, and if it failed, that graver news stays in ERR. */
 static int disconnect_and_wait(const struct nbdt_device_info *info,
 	const struct nbdt_record *record, enum nbdt_record_life life, unsigned int timeout,
@@ -196,7 +209,7 @@ static int disconnect_and_wait(const struct nbdt_device_info *info,
 	if (record && life == NBDT_RECORD_LIVE)
 		wait_for_keeper(record, timeout);
 	if (record)
-		nbdt_record_remove(record->index, record->uuid, NULL);
+		forget_record(record, timeout);
 	return flushed;
 }
 

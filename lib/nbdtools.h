@@ -372,9 +372,9 @@ struct nbdt_attachment {
 };
 
 /*
- * Gives sockets to the kernel, by netlink or else by ioctl, sets the request size, and writes the
- * record. Does not wait for partitions: nbdt_device_settle() does. With a session in ATTACHMENT,
- * the calling process must stay.
+ * Gives sockets to the kernel, by netlink or else by ioctl, sets the request size, writes the
+ * record and announces it (nbdt_device_announce()). Does not wait for partitions and udev:
+ * nbdt_device_settle() does. With a session in ATTACHMENT, the calling process must stay.
  * Errors: as nbdt_kernel_connect(). On failure nothing stays attached.
  */
 int nbdt_attach(const struct nbdt_attach_config *config, struct nbdt_attachment *attachment,
@@ -399,7 +399,8 @@ struct nbdt_detach_options {
 
 /*
  * Detaches a device: claims it, flushes it, disconnects it, waits until it is free and its keeper
- * is gone, removes the record. When the keeper is known to be dead, a flush is tried for a moment.
+ * is gone, removes the record, announces that and waits for udev. When the keeper is known to be
+ * dead, a flush is tried for a moment.
  * Errors: -ENODEV no such device; -ENOTCONN not connected, or not with that UUID; -EBUSY in use:
  * refused (the text says by whom), or still open after the disconnect; -ETIMEDOUT a live server of
  * our own is slow to flush: still attached, unless forced; -EIO and others: the flush failed, and

@@ -49,6 +49,9 @@ int device_set_max_request_at(
  */
 int device_scan_partitions(int index, int64_t milliseconds);
 
+/* As nbdt_device_announce(). */
+int device_announce_at(const char *block_root, int index);
+
 /*
  * Waits until udev has worked off the events that were sent before the call. Returns at once
  * where no udev runs; -ETIMEDOUT.

@@ -234,6 +234,20 @@ int nbdt_device_settle(int index, unsigned int timeout, struct nbdt_error *err);
 int nbdt_device_wait_free(int index, unsigned int timeout, struct nbdt_error *err);
 
 /*
+ * Sends a "change" uevent for a device and for each of its partitions. nbdt_attach() and
+ * nbdt_detach() do so once the record is there, or gone: the kernel's own events come earlier, and
+ * rules that read the record would see that of the past.
+ * Errors: -ENODEV no such device; -EACCES; -EROFS sysfs is read-only here, as in containers.
+ */
+int nbdt_device_announce(int index);
+
+/*
+ * Waits until udev has worked off all events that were sent before, at most TIMEOUT seconds:
+ * -ETIMEDOUT then. Returns at once where no udev runs.
+ */
+int nbdt_udev_settle(unsigned int timeout);
+
+/*
  * Writes who uses a device into TEXT: mount points, swap, holders (dm, md), of the disk and of its
  * partitions, e.g. "/dev/nbd0p1 is mounted on /mnt". Returns how many users there are; 0 leaves
  * TEXT empty. Users that only have the node open are not seen.
@@ -328,7 +342,10 @@ int nbdt_record_write(const struct nbdt_record *record, struct nbdt_error *err);
  */
 int nbdt_record_read(int index, struct nbdt_record *record, struct nbdt_error *err);
 void nbdt_record_free(struct nbdt_record *record);
-/* Removes record and control socket, if the record still has this UUID (NULL: any). */
+/*
+ * Removes record and control socket, if the record still has this UUID (NULL: any). Returns 1 if
+ * there was one to remove, else 0 or a negative errno.
+ */
 int nbdt_record_remove(int index, const char *uuid, struct nbdt_error *err);
 enum nbdt_record_life nbdt_record_check(
 	const struct nbdt_record *record, const struct nbdt_device_info *info);

@@ -24,6 +24,7 @@ int record_parse(const char *text, size_t length, struct nbdt_record *record);
 int record_lock_at(int folder, unsigned int milliseconds, struct nbdt_error *err);
 int record_write_at(int folder, const struct nbdt_record *record, struct nbdt_error *err);
 int record_read_at(int folder, int index, struct nbdt_record *record, struct nbdt_error *err);
+/* 1: there was one to remove. */
 int record_remove_at(int folder, int index, const char *uuid, struct nbdt_error *err);
 
 /*

@@ -258,9 +258,12 @@ static bool has_uuid(int folder, int index, const char *uuid)
 	return same;
 }
 
+/* 1: it was there; 0: it was not. */
 static int remove_file(int folder, const char *name)
 {
-	return unlinkat(folder, name, 0) && errno != ENOENT ? -errno : 0;
+	if (!unlinkat(folder, name, 0))
+		return 1;
+	return errno == ENOENT ? 0 : -errno;
 }
 
 /*
@@ -280,12 +283,12 @@ int record_remove_at(int folder, int index, const char *uuid, struct nbdt_error 
 	int result = remove_file(folder, name);
 	snprintf(name, sizeof(name), "nbd%d.json", index);
 	int second = remove_file(folder, name);
-	if (second)
+	if (second < 0 || result >= 0)
 		result = second;
-	if (result)
+	if (result < 0)
 		return nbdt_error_errno(
 			err, result, "cannot remove the record of nbd%d in " NBDT_RUN_DIR, index);
-	return 0;
+	return result;
 }
 
 int nbdt_record_remove(int index, const char *uuid, struct nbdt_error *err)

@@ -76,14 +76,19 @@ int sysfs_read_dev(int directory, const char *path, unsigned int *major, unsigne
 	return 0;
 }
 
+int sysfs_write_text(int directory, const char *path, const char *text)
+{
+	CLEANUP_CLOSE int fd = openat(directory, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* sysfs takes an attribute in one write or not at all. */
+	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
 int sysfs_write_u64(int directory, const char *path, uint64_t value)
 {
 	char text[32];
 
-	CLEANUP_CLOSE int fd = openat(directory, path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	int length = snprintf(text, sizeof(text), "%" PRIu64, value);
-	/* sysfs takes an attribute in one write or not at all. */
-	return write(fd, text, (size_t)length) == length ? 0 : -errno;
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	return sysfs_write_text(directory, path, text);
 }

@@ -17,6 +17,7 @@ int sysfs_read_u64(int directory, const char *path, uint64_t *value);
 /* Reads the MAJOR:MINOR of a "dev" attribute. */
 int sysfs_read_dev(int directory, const char *path, unsigned int *major, unsigned int *minor);
 
+int sysfs_write_text(int directory, const char *path, const char *text);
 int sysfs_write_u64(int directory, const char *path, uint64_t value);
 
 /* Decimal digits alone to a number: no sign, no space, no leading zero. -EINVAL, -ERANGE. */

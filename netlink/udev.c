@@ -74,3 +74,10 @@ int udev_wait_idle(struct backoff *backoff)
 	udev_unref(udev);
 	return result;
 }
+
+int nbdt_udev_settle(unsigned int timeout)
+{
+	struct backoff backoff = backoff_start((int64_t)timeout * 1000);
+
+	return udev_wait_idle(&backoff);
+}

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "bounded.h"
+#include "cleanup.h"
 #include "device-internal.h"
 #include "fake-sysfs.h"
 #include "process.h"
@@ -230,6 +231,24 @@ static void request_size_below_a_page_is_refused(void **state)
 	assert_int_equal(device_set_max_request_at(*state, 7, 1 << 20, &err), -ENODEV);
 }
 
+static void announcement_reaches_the_disk_and_its_partitions(void **state)
+{
+	fake_device(*state, "nbd3", "43:96\n");
+	fake_file(*state, "nbd3/uevent", "");
+	fake_file(*state, "nbd3/nbd3p1/dev", "43:97\n");
+	fake_file(*state, "nbd3/nbd3p1/partition", "1\n");
+	fake_file(*state, "nbd3/nbd3p1/uevent", "");
+	/* One that vanishes meanwhile. */
+	fake_file(*state, "nbd3/nbd3p2/dev", "43:98\n");
+	fake_file(*state, "nbd3/nbd3p2/partition", "2\n");
+	assert_int_equal(device_announce_at(*state, 3), 0);
+	CLEANUP_FREE char *disk = fake_read(*state, "nbd3/uevent");
+	assert_string_equal(disk, "change");
+	CLEANUP_FREE char *partition = fake_read(*state, "nbd3/nbd3p1/uevent");
+	assert_string_equal(partition, "change");
+	assert_int_equal(device_announce_at(*state, 4), -ENODEV);
+}
+
 #define STAT_TAIL " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 123456789 20 21"
 
 static void process_name_does_not_mislead_the_start_time(void **state)
@@ -336,6 +355,7 @@ int main(void)
 		WITH_ROOT(partitions_are_the_folders_that_say_so),
 		WITH_ROOT(request_size_is_cut_to_what_the_kernel_takes),
 		WITH_ROOT(request_size_below_a_page_is_refused),
+		WITH_ROOT(announcement_reaches_the_disk_and_its_partitions),
 		cmocka_unit_test(process_name_does_not_mislead_the_start_time),
 		cmocka_unit_test(damaged_process_line_is_refused),
 		cmocka_unit_test(own_process_is_running),
