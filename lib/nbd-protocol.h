@@ -65,10 +65,14 @@
 #define NBD_FLAG_SEND_RESIZE (1u << 9)
 #define NBD_FLAG_SEND_CACHE (1u << 10)
 #define NBD_FLAG_SEND_FAST_ZERO (1u << 11)
+#define NBD_FLAG_BLOCK_STATUS_PAYLOAD (1u << 12) /* extended headers only */
 
 /* Transmission */
 #define NBD_REQUEST_MAGIC UINT32_C(0x25609513)
 #define NBD_SIMPLE_REPLY_MAGIC UINT32_C(0x67446698)
+#define NBD_STRUCTURED_REPLY_MAGIC UINT32_C(0x668e33ef)
+#define NBD_EXTENDED_REQUEST_MAGIC UINT32_C(0x21e41c71)
+#define NBD_EXTENDED_REPLY_MAGIC UINT32_C(0x6e8a278c)
 
 #define NBD_CMD_READ 0u
 #define NBD_CMD_WRITE 1u
@@ -86,6 +90,22 @@
 #define NBD_CMD_FLAG_REQ_ONE (1u << 3)
 #define NBD_CMD_FLAG_FAST_ZERO (1u << 4)
 #define NBD_CMD_FLAG_PAYLOAD_LEN (1u << 5)
+
+/* Chunks of structured and extended replies */
+#define NBD_REPLY_FLAG_DONE (1u << 0)
+
+#define NBD_REPLY_TYPE_NONE 0u
+#define NBD_REPLY_TYPE_OFFSET_DATA 1u
+#define NBD_REPLY_TYPE_OFFSET_HOLE 2u
+#define NBD_REPLY_TYPE_BLOCK_STATUS 5u
+#define NBD_REPLY_TYPE_BLOCK_STATUS_EXT 6u
+#define NBD_REPLY_TYPE_FLAG_ERROR (1u << 15)
+#define NBD_REPLY_TYPE_ERROR (NBD_REPLY_TYPE_FLAG_ERROR | 1u)
+#define NBD_REPLY_TYPE_ERROR_OFFSET (NBD_REPLY_TYPE_FLAG_ERROR | 2u)
+
+/* Extents of the metadata context "base:allocation" */
+#define NBD_STATE_HOLE (1u << 0)
+#define NBD_STATE_ZERO (1u << 1)
 
 /* Errors on the wire: Linux's numbers on every system */
 #define NBD_EPERM 1u
@@ -133,6 +153,66 @@ struct nbd_simple_reply_header {
 	uint32_t magic; /* NBD_SIMPLE_REPLY_MAGIC */
 	uint32_t error;
 	uint64_t cookie;
+} __attribute__((packed));
+
+struct nbd_structured_reply_header {
+	uint32_t magic; /* NBD_STRUCTURED_REPLY_MAGIC */
+	uint16_t flags;
+	uint16_t type;
+	uint64_t cookie;
+	uint32_t length; /* of the payload */
+} __attribute__((packed));
+
+struct nbd_extended_request_header {
+	uint32_t magic; /* NBD_EXTENDED_REQUEST_MAGIC */
+	uint16_t flags;
+	uint16_t type;
+	uint64_t cookie;
+	uint64_t offset;
+	uint64_t length; /* of the payload with NBD_CMD_FLAG_PAYLOAD_LEN, or else of the effect */
+} __attribute__((packed));
+
+struct nbd_extended_reply_header {
+	uint32_t magic; /* NBD_EXTENDED_REPLY_MAGIC */
+	uint16_t flags;
+	uint16_t type;
+	uint64_t cookie;
+	uint64_t offset; /* the request's */
+	uint64_t length; /* of the payload */
+} __attribute__((packed));
+
+/* What chunks begin with; what is variable follows. */
+struct nbd_chunk_offset_data {
+	uint64_t offset;
+} __attribute__((packed));
+
+struct nbd_chunk_offset_hole {
+	uint64_t offset;
+	uint32_t length; /* of the hole */
+} __attribute__((packed));
+
+struct nbd_chunk_error {
+	uint32_t error;
+	uint16_t length; /* of the message that follows; ERROR_OFFSET: a 64-bit offset after it */
+} __attribute__((packed));
+
+struct nbd_chunk_block_status {
+	uint32_t context;
+} __attribute__((packed));
+
+struct nbd_block_descriptor {
+	uint32_t length;
+	uint32_t flags;
+} __attribute__((packed));
+
+struct nbd_chunk_block_status_ext {
+	uint32_t context;
+	uint32_t count; /* of descriptors */
+} __attribute__((packed));
+
+struct nbd_block_descriptor_ext {
+	uint64_t length;
+	uint64_t flags;
 } __attribute__((packed));
 
 #endif
