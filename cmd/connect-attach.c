@@ -349,7 +349,10 @@ enum command_status connect_attach(const struct connect_options *options)
 		return try_only(options);
 	if (nbdt_kernel_load_module(&err))
 		return report(NULL, &err);
-	if (options->ioctl || !nbdt_kernel_has_netlink())
-		return attach_and_stay(options);
-	return attach_and_leave(options);
+	int netlink = options->ioctl ? 0 : nbdt_kernel_has_netlink(&err);
+	if (netlink < 0)
+		return report(NULL, &err);
+	struct connect_options decided = *options;
+	decided.ioctl = !netlink;
+	return netlink ? attach_and_leave(&decided) : attach_and_stay(&decided);
 }

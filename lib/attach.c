@@ -19,21 +19,21 @@
  * What stands in a record and in the kernel of an attachment whose caller gave no keeper of its
  * own.
  */
-static int prepare_record(const struct nbdt_attach_config *config, bool ioctl,
-	struct nbdt_record *record, struct nbdt_error *err)
+static int prepare_record(const struct nbdt_attach_config *config, struct nbdt_record *record,
+	struct nbdt_error *err)
 {
 	*record = config->record;
 	int result = nbdt_record_init(record, err);
 	if (result)
 		return result;
 	/* A remote export that the kernel holds by netlink needs no process. */
-	if (record->kind == NBDT_KIND_REMOTE && !ioctl) {
+	if (record->kind == NBDT_KIND_REMOTE && !config->ioctl) {
 		record->pid = 0;
 		record->start_time = 0;
 	}
 	record->connections = (unsigned int)config->kernel.socket_count;
 	record->timeout = config->kernel.timeout;
-	record->ioctl = ioctl;
+	record->ioctl = config->ioctl;
 	return 0;
 }
 
@@ -67,13 +67,13 @@ static int connect_kernel(const struct nbdt_kernel_config *kernel, bool ioctl,
 	return nbdt_kernel_connect(kernel, &attachment->index, err);
 }
 
-static int attach_locked(const struct nbdt_attach_config *config, bool ioctl,
+static int attach_locked(const struct nbdt_attach_config *config,
 	struct nbdt_attachment *attachment, struct nbdt_error *err)
 {
 	struct nbdt_kernel_config kernel = config->kernel;
 	struct nbdt_record record;
 
-	int result = prepare_record(config, ioctl, &record, err);
+	int result = prepare_record(config, &record, err);
 	if (result)
 		return result;
 	memcpy(attachment->uuid, record.uuid, sizeof(attachment->uuid));
@@ -81,7 +81,7 @@ static int attach_locked(const struct nbdt_attach_config *config, bool ioctl,
 	if (!attachment->identifier)
 		return nbdt_error_errno(err, -ENOMEM, "%s", record.source);
 	kernel.identifier = attachment->identifier;
-	result = connect_kernel(&kernel, ioctl, attachment, err);
+	result = connect_kernel(&kernel, config->ioctl, attachment, err);
 	if (result)
 		return result;
 	result = complete_attach(config, &record, attachment, err);
@@ -106,8 +106,7 @@ int nbdt_attach(const struct nbdt_attach_config *config, struct nbdt_attachment 
 		if (own_lock < 0)
 			return own_lock;
 	}
-	bool ioctl = config->ioctl || !nbdt_kernel_has_netlink();
-	result = attach_locked(config, ioctl, attachment, err);
+	result = attach_locked(config, attachment, err);
 	if (result)
 		nbdt_attachment_release(attachment);
 	return result;

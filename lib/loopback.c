@@ -108,9 +108,26 @@ static int start_connection(struct nbdt_loopback *loopback, int *kernel_end, str
 	return 0;
 }
 
+/* By ioctls because that was asked for, or because there is no other way. */
+static int choose_ioctl(
+	const struct nbdt_loopback_config *config, bool *ioctl, struct nbdt_error *err)
+{
+	int result = nbdt_kernel_load_module(err);
+	if (result)
+		return result;
+	int netlink = config->ioctl ? 0 : nbdt_kernel_has_netlink(err);
+	*ioctl = !netlink;
+	return netlink < 0 ? netlink : 0;
+}
+
 static int attach_sockets(struct nbdt_loopback *loopback,
 	const struct nbdt_loopback_config *config, const int *sockets, struct nbdt_error *err)
 {
+	bool ioctl;
+
+	int result = choose_ioctl(config, &ioctl, err);
+	if (result)
+		return result;
 	uint64_t size = nbdt_device_size(config->device);
 	struct nbdt_attach_config attach = {
 		.kernel = {
@@ -123,7 +140,7 @@ static int attach_sockets(struct nbdt_loopback *loopback,
 			.server_flags = nbdt_device_flags(config->device),
 		},
 		.max_request = MAX_REQUEST,
-		.ioctl = config->ioctl,
+		.ioctl = ioctl,
 		.record = config->record,
 		.lock = config->lock,
 	};

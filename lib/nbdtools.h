@@ -354,7 +354,7 @@ void nbdt_server_free(struct nbdt_server *server);
 struct nbdt_attach_config {
 	struct nbdt_kernel_config kernel;
 	uint32_t max_request; /* bytes of the largest request; 0: the kernel's own default */
-	bool ioctl;           /* by ioctls even where netlink can be had */
+	bool ioctl;           /* by ioctls, else by netlink: see nbdt_kernel_has_netlink() */
 	/*
 	 * kind, source and facts; index, uuid and identifier are filled in. Strings stay the
 	 * caller's
@@ -372,7 +372,7 @@ struct nbdt_attachment {
 };
 
 /*
- * Gives sockets to the kernel, by netlink or else by ioctl, sets the request size, writes the
+ * Gives sockets to the kernel, by netlink or by ioctls, sets the request size, writes the
  * record and announces it (nbdt_device_announce()). Does not wait for partitions and udev:
  * nbdt_device_settle() does. With a session in ATTACHMENT, the calling process must stay.
  * Errors: as nbdt_kernel_connect(). On failure nothing stays attached.
@@ -420,7 +420,7 @@ struct nbdt_loopback_config {
 	/* logical block size, bytes; 0: the device's minimum, at least 512 */
 	uint32_t block_size;
 	uint64_t timeout;             /* seconds */
-	bool ioctl;
+	bool ioctl;                   /* by ioctls even where netlink can be had */
 	int lock;                     /* as in nbdt_attach_config */
 };
 

@@ -231,9 +231,12 @@ int nbdt_kernel_get_status(
 	return 0;
 }
 
-bool nbdt_kernel_has_netlink(void)
+int nbdt_kernel_has_netlink(struct nbdt_error *err)
 {
 	CLEANUP_GENL struct genl genl = { .sock = NULL };
+	int result = genl_open(&genl, true, err);
 
-	return genl_open(&genl, true, NULL) == 0;
+	if (result == 0)
+		return 1;
+	return result == -EPFNOSUPPORT ? 0 : result;
 }

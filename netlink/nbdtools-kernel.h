@@ -123,8 +123,13 @@ struct nbdt_kernel_status {
 int nbdt_kernel_get_status(
 	int index, struct nbdt_kernel_status **list, size_t *count, struct nbdt_error *err);
 
-/* True when the driver can be reached by netlink from here; loads nothing. */
-bool nbdt_kernel_has_netlink(void);
+/*
+ * Tells whether the driver can be reached by netlink from here: 1 yes, 0 no, by ioctl alone. Loads
+ * nothing. The answer may change while the program runs: who has to act on it asks once.
+ * Errors, which leave the question open: -ENODEV the driver is not loaded; -ENOMEM; -ETIMEDOUT as
+ * under nbdt_kernel_disconnect().
+ */
+int nbdt_kernel_has_netlink(struct nbdt_error *err);
 
 /*
  * Makes sure that the nbd driver is there, by modprobe if need be.
