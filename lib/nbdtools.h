@@ -87,6 +87,57 @@ void nbdt_uri_free(struct nbdt_uri *uri);
  */
 int nbdt_parse_size(const char *text, uint64_t *bytes);
 
+/*
+ * Entries: attachments that have a name, described in ETC/nbdtab (nbd-client's table), in
+ * ETC/nbd/NAME.conf, and in RUN/hotplug/NAME.conf, where udev's helper files the URIs of events.
+ * Syntax and meaning are in nbd.conf(5).
+ */
+
+/* What attaches an entry without anybody asking for it by name. */
+enum nbdt_auto {
+	NBDT_AUTO_NO,
+	NBDT_AUTO_BOOT,
+	NBDT_AUTO_MODULE, /* the loading of the nbd module */
+};
+
+struct nbdt_entry {
+	char *name;             /* NULL: it is refused, and not even its name could be read */
+	char *origin;           /* "/etc/nbdtab:3", "/etc/nbd/disk.conf" */
+	enum nbdt_record_kind kind;
+	char **sources;         /* NULL-terminated: URIs, alternatives in order; or one image's path */
+	int index;              /* device number, or NBDT_INDEX_ANY */
+	char **options;         /* NULL-terminated: long options of nbd-connect or nbd-loop */
+	enum nbdt_auto auto_attach;
+	struct nbdt_error error; /* code not 0: it is refused, and the text says where and why */
+};
+
+#define NBDT_MAX_ENTRY_NAME 64u /* bytes */
+
+/*
+ * Is it a name that an entry can have? Letters, digits and "._+-:", not beginning with '.' or '-';
+ * a ':' only in those of RUN/hotplug.
+ */
+bool nbdt_entry_name_valid(const char *name);
+
+/*
+ * Reads all entries, refused ones included, in the order nbdtab, ETC/nbd, RUN/hotplug, the files of
+ * a folder sorted by name. ETC: "/etc"; RUN: NBDT_RUN_DIR; NULL leaves one out. What does not exist
+ * has no entries; a file that cannot be read is a refused entry. Values of options are not judged.
+ * *ENTRIES is for nbdt_entries_free(). Errors: -ENOMEM.
+ */
+int nbdt_entries_read(const char *etc, const char *run, struct nbdt_entry **entries, size_t *count,
+	struct nbdt_error *err);
+void nbdt_entries_free(struct nbdt_entry *entries, size_t count);
+
+/*
+ * Finds one entry. ENTRY is for nbdt_entry_clear(), also after an error.
+ * Errors: -ENOENT there is none of this name; -EINVAL it is refused (the text says where and why);
+ * -ENOMEM.
+ */
+int nbdt_entry_find(const char *etc, const char *run, const char *name, struct nbdt_entry *entry,
+	struct nbdt_error *err);
+void nbdt_entry_clear(struct nbdt_entry *entry);
+
 /* Client */
 
 struct nbdt_export {

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One entry: building, refusing, freeing it. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "entry.h"
+
+bool nbdt_entry_name_valid(const char *name)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-:";
+	size_t length = strlen(name);
+
+	if (!length || length > NBDT_MAX_ENTRY_NAME || *name == '.' || *name == '-')
+		return false;
+	return strspn(name, allowed) == length;
+}
+
+static char *format_origin(const char *path, unsigned int line)
+{
+	char *origin;
+
+	if (!line)
+		return strdup(path);
+	return asprintf(&origin, "%s:%u", path, line) < 0 ? NULL : origin;
+}
+
+struct nbdt_entry *entry_add(
+	struct entry_list *list, const char *path, unsigned int line, const char *name)
+{
+	struct nbdt_entry *entries =
+		reallocarray(list->entries, list->count + 1, sizeof(*entries));
+
+	if (!entries) {
+		list->no_memory = true;
+		return NULL;
+	}
+	list->entries = entries;
+	struct nbdt_entry *entry = &entries[list->count];
+	memset(entry, 0, sizeof(*entry));
+	entry->kind = NBDT_KIND_REMOTE;
+	entry->index = NBDT_INDEX_ANY;
+	entry->origin = format_origin(path, line);
+	entry->name = name ? strdup(name) : NULL;
+	if (!entry->origin || (name && !entry->name)) {
+		nbdt_entry_clear(entry);
+		list->no_memory = true;
+		return NULL;
+	}
+	list->count++;
+	return entry;
+}
+
+void entry_refuse(struct nbdt_entry *entry, unsigned int line, const char *format, ...)
+{
+	char reason[sizeof(entry->error.text)];
+	va_list arguments;
+
+	if (entry->error.code)
+		return;
+	va_start(arguments, format);
+	vsnprintf(reason, sizeof(reason), format, arguments);
+	va_end(arguments);
+	if (line)
+		nbdt_error_set(&entry->error, -EINVAL, "%s:%u: %s", entry->origin, line, reason);
+	else
+		nbdt_error_set(&entry->error, -EINVAL, "%s: %s", entry->origin, reason);
+}
+
+/* Takes TEXT over, NULL (no memory) included. */
+static void append(struct nbdt_entry *entry, char ***array, char *text)
+{
+	size_t count = 0;
+
+	while (*array && (*array)[count])
+		count++;
+	char **longer = text ? reallocarray(*array, count + 2, sizeof(*longer)) : NULL;
+	if (!longer) {
+		free(text);
+		entry_refuse(entry, 0, "no memory");
+		return;
+	}
+	longer[count] = text;
+	longer[count + 1] = NULL;
+	*array = longer;
+}
+
+void entry_add_source(struct nbdt_entry *entry, const char *source)
+{
+	append(entry, &entry->sources, strdup(source));
+}
+
+void entry_add_option(struct nbdt_entry *entry, const char *name, const char *value)
+{
+	char *option;
+
+	if (asprintf(&option, "--%s%s%s", name, value ? "=" : "", value ? value : "") < 0)
+		option = NULL;
+	append(entry, &entry->options, option);
+}
+
+static void free_strings(char **strings)
+{
+	for (char **string = strings; string && *string; string++)
+		free(*string);
+	free(strings);
+}
+
+void nbdt_entry_clear(struct nbdt_entry *entry)
+{
+	free(entry->name);
+	free(entry->origin);
+	free_strings(entry->sources);
+	free_strings(entry->options);
+	memset(entry, 0, sizeof(*entry));
+}
+
+void nbdt_entries_free(struct nbdt_entry *entries, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		nbdt_entry_clear(&entries[i]);
+	free(entries);
+}
