@@ -152,9 +152,15 @@ static bool is_slow_only(
 	       && life == NBDT_RECORD_LIVE;
 }
 
-static unsigned int flush_timeout(const struct nbdt_record *record,
+/*
+ * How long the server may take. Where the keeper is gone, most likely nobody answers, and the
+ * caller wants rid of the device.
+ */
+static unsigned int flush_timeout(const struct nbdt_record *record, enum nbdt_record_life life,
 	const struct nbdt_detach_options *options)
 {
+	if (life == NBDT_RECORD_DEAD)
+		return DEAD_FLUSH_TIMEOUT;
 	if (options->timeout)
 		return options->timeout;
 	if (record && record->kind == NBDT_KIND_LOOP)
@@ -163,9 +169,21 @@ static unsigned int flush_timeout(const struct nbdt_record *record,
 }
 
 /*
- * Flushes. Where the keeper is gone, most likely nobody answers, and the caller wants rid of the
- * device: it is tried for a moment only, and no error.
+ * Where the device cannot be opened, nobody can tell whether it is in use without being mounted or
+ * held: only who forces it takes that risk.
  */
+static int claim_device(int index, unsigned int timeout, bool force, struct nbdt_error *err)
+{
+	struct nbdt_error cause;
+
+	int claim = nbdt_device_claim(index, timeout, &cause);
+	if (claim == -ETIMEDOUT && !force)
+		return nbdt_error_set(err, claim, "nbd%d is still attached: %s (it can be forced)",
+			index, cause.text);
+	return claim < 0 ? nbdt_error_set(err, claim, "%s", cause.text) : claim;
+}
+
+/* Flushes; where the keeper is gone, a failure is no news. */
 static int flush_device(const struct nbdt_device_info *info, enum nbdt_record_life life,
 	unsigned int timeout, struct nbdt_error *err)
 {
@@ -173,9 +191,8 @@ static int flush_device(const struct nbdt_device_info *info, enum nbdt_record_li
 
 	if (info->state == NBDT_DEVICE_DISCONNECTED)
 		return 0;
-	bool dead = life == NBDT_RECORD_DEAD;
-	int result = nbdt_device_flush(info->index, dead ? DEAD_FLUSH_TIMEOUT : timeout, &cause);
-	if (!result || dead)
+	int result = nbdt_device_flush(info->index, timeout, &cause);
+	if (!result || life == NBDT_RECORD_DEAD)
 		return 0;
 	return nbdt_error_set(err, result,
 		"nbd%d: its flush failed, and what was written last may be lost: %s", info->index,
@@ -219,10 +236,14 @@ static int detach_device(const struct nbdt_device_info *info, const struct nbdt_
 	enum nbdt_record_life life =
 		record ? nbdt_record_check(record, info) : NBDT_RECORD_LIVE;
 
-	int claim = nbdt_device_claim(info->index, err);
+	unsigned int patience = flush_timeout(record, life, options);
+	int claim = claim_device(info->index, patience, options->force, err);
 	if (claim < 0 && !options->force)
 		return claim;
-	int flushed = flush_device(info, life, flush_timeout(record, options), err);
+	/* A server that did not answer all that time will hardly do so now. */
+	if (claim == -ETIMEDOUT)
+		patience = DEAD_FLUSH_TIMEOUT;
+	int flushed = flush_device(info, life, patience, err);
 	if (claim >= 0)
 		close(claim);
 	if (is_slow_only(record, life, flushed) && !options->force)

@@ -31,14 +31,22 @@ static void hold_off_udev(int fd)
 		;
 }
 
-int nbdt_device_claim(int index, struct nbdt_error *err)
+static int open_exclusively(const void *path)
+{
+	int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int nbdt_device_claim(int index, unsigned int timeout, struct nbdt_error *err)
 {
 	struct backoff backoff = backoff_start(PASSING_CLAIM);
 	char path[32], users[384];
 
 	snprintf(path, sizeof(path), "/dev/nbd%d", index);
 	for (;;) {
-		int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+		/* The first open() after a connect reads from the server. Others wait behind it. */
+		int fd = bounded_run(open_exclusively, path, (int64_t)timeout * 1000);
 		if (fd >= 0 && nbdt_device_users(index, users, sizeof(users))) {
 			/* A loop device upon it, for one, does not claim what it lies on. */
 			close(fd);
@@ -48,9 +56,13 @@ int nbdt_device_claim(int index, struct nbdt_error *err)
 			hold_off_udev(fd);
 			return fd;
 		}
-		int result = -errno;
-		if (result != -EBUSY)
-			return nbdt_error_errno(err, result, "cannot open %s", path);
+		if (fd == -ETIMEDOUT)
+			return nbdt_error_set(err, fd,
+				"%s could not be opened within %u s: its server does not answer, or"
+				" is slow",
+				path, timeout);
+		if (fd != -EBUSY)
+			return nbdt_error_errno(err, fd, "cannot open %s", path);
 		if (nbdt_device_users(index, users, sizeof(users)))
 			return nbdt_error_set(err, -EBUSY, "%s", users);
 		if (!backoff_sleep(&backoff))

@@ -272,9 +272,10 @@ int nbdt_device_mountpoints(int index, char *text, size_t size);
  * disconnect than after, since any open() in between would make the kernel read a partition table
  * from a device without a server, and log I/O errors (nbd.c, nbd_open()). Read-only, because the
  * close of a writer makes udev probe again.
- * Errors: -EBUSY (the text names the users), others of open(2).
+ * Errors: -EBUSY (the text names the users), others of open(2); -ETIMEDOUT the open did not return
+ * within TIMEOUT seconds, as while the kernel looks for partitions and the server does not answer.
  */
-int nbdt_device_claim(int index, struct nbdt_error *err);
+int nbdt_device_claim(int index, unsigned int timeout, struct nbdt_error *err);
 
 /*
  * Writes back what the page cache holds for a device, its partitions and (as root) the filesystems

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -338,6 +340,23 @@ static void bounded_work_holds_none_of_our_descriptors(void **state)
 	close(fd);
 }
 
+static int open_null(const void *arg)
+{
+	return open(arg, O_RDONLY);
+}
+
+static void bounded_work_hands_over_what_it_opened(void **state)
+{
+	struct stat status;
+
+	(void)state;
+	CLEANUP_CLOSE int fd = bounded_run(open_null, "/dev/null", 5000);
+	assert_true(fd > 0);
+	assert_int_equal(fstat(fd, &status), 0);
+	assert_true(status.st_rdev == makedev(1, 3));
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+}
+
 #define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -362,6 +381,7 @@ int main(void)
 		cmocka_unit_test(bounded_work_returns_its_result),
 		cmocka_unit_test(bounded_work_is_left_behind_in_time),
 		cmocka_unit_test(bounded_work_holds_none_of_our_descriptors),
+		cmocka_unit_test(bounded_work_hands_over_what_it_opened),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
