@@ -155,6 +155,9 @@ static int check_size_and_flags(
 		export->flags = 0;
 	}
 	export->flags &= KNOWN_FLAGS;
+	/* "MUST leave this flag clear if structured replies have not been negotiated" */
+	if (!client->structured)
+		export->flags &= (uint16_t)~NBD_FLAG_SEND_DF;
 	return 0;
 }
 

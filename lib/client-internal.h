@@ -21,6 +21,13 @@ enum client_phase {
 	CLIENT_TAKEN,   /* the socket is someone else's */
 };
 
+/* What was selected by NBD_OPT_SET_META_CONTEXT. */
+struct client_contexts {
+	char *export_name; /* for which it was; NULL: nothing is selected */
+	size_t count;
+	struct nbdt_context list[NBDT_MAX_CONTEXTS];
+};
+
 struct nbdt_client {
 	struct transport *transport;
 	char *name;           /* of the server, in messages */
@@ -29,6 +36,10 @@ struct nbdt_client {
 	enum nbdt_handshake handshake;
 	enum client_phase phase;
 	bool no_zeroes;
+	bool structured; /* replies come in chunks, extended ones included */
+	bool extended;
+	struct client_contexts contexts;
+	struct client_transmission *transmission; /* NULL until an export is chosen */
 	uint64_t oldstyle_size; /* bytes */
 	uint16_t oldstyle_flags;
 	unsigned char data[CLIENT_DATA + 1]; /* of the last reply; one byte more, to terminate it */
@@ -47,6 +58,15 @@ int client_broken(struct nbdt_client *client, int code);
  * "Newstyle negotiation").
  */
 int client_greet(struct nbdt_client *client, struct nbdt_error *err);
+
+/*
+ * client-options.c: begins the exchange of an option with a new deadline. NAME: of the export that
+ * it is about, to be checked, or NULL.
+ */
+int client_begin_option(struct nbdt_client *client, const char *name, struct nbdt_error *err);
+/* VECTOR[0] is for the header, which is filled in. */
+int client_send_option(struct nbdt_client *client, uint32_t option, struct iovec *vector, int count,
+	struct nbdt_error *err);
 
 /* client-reply.c: replies to options, and what they mean for a person. */
 struct option_reply {
@@ -86,5 +106,15 @@ int client_take_info(struct nbdt_client *client, struct export_info *info, size_
  */
 int client_finish_info(const struct nbdt_client *client, struct export_info *info, const char *name,
 	struct nbdt_export *export, struct nbdt_error *err);
+
+/* client-contexts.c: forgets what was selected. */
+void client_clear_contexts(struct nbdt_client *client);
+
+/* client-io.c: an export was chosen. -ENOMEM. */
+int client_enter_transmission(
+	struct nbdt_client *client, const struct nbdt_export *export, struct nbdt_error *err);
+
+/* client-request.c: NBD_CMD_DISC. */
+int client_say_disconnect(struct nbdt_client *client, struct nbdt_error *err);
 
 #endif

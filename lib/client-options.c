@@ -11,8 +11,7 @@
 #define LIST_MAXIMUM 100000u
 #define INFORMATION_MAXIMUM 100u
 
-/* Every operation has the client's whole timeout. */
-static int begin_option(struct nbdt_client *client, const char *name, struct nbdt_error *err)
+int client_begin_option(struct nbdt_client *client, const char *name, struct nbdt_error *err)
 {
 	if (client->phase != CLIENT_HAGGLING)
 		return nbdt_error_set(err, -EINVAL,
@@ -27,8 +26,7 @@ static int begin_option(struct nbdt_client *client, const char *name, struct nbd
 	return 0;
 }
 
-/* VECTOR[0] is for the header, which is filled in here. */
-static int send_option(struct nbdt_client *client, uint32_t option, struct iovec *vector, int count,
+int client_send_option(struct nbdt_client *client, uint32_t option, struct iovec *vector, int count,
 	struct nbdt_error *err)
 {
 	struct nbd_option_header header;
@@ -84,9 +82,9 @@ int nbdt_client_list(struct nbdt_client *client,
 	if (client->handshake != NBDT_HANDSHAKE_FIXED_NEWSTYLE)
 		return nbdt_error_set(err, -EOPNOTSUPP, "%.200s cannot list its exports",
 			client->name);
-	int result = begin_option(client, NULL, err);
+	int result = client_begin_option(client, NULL, err);
 	if (!result)
-		result = send_option(client, NBD_OPT_LIST, vector, 1, err);
+		result = client_send_option(client, NBD_OPT_LIST, vector, 1, err);
 	for (unsigned int count = 0; !result && count <= LIST_MAXIMUM; count++) {
 		result = client_receive_reply(client, NBD_OPT_LIST, &reply, err);
 		if (result)
@@ -147,7 +145,7 @@ static int inquire(struct nbdt_client *client, uint32_t option, const char *name
 	};
 
 	wire_put32(name_length, (uint32_t)strlen(name));
-	int result = send_option(client, option, vector, 4, err);
+	int result = client_send_option(client, option, vector, 4, err);
 	if (!result)
 		result = gather_info(client, option, name, info, err);
 	if (!result && !info->complete) {
@@ -168,7 +166,7 @@ int nbdt_client_info(struct nbdt_client *client, const char *name, struct nbdt_e
 	if (client->handshake != NBDT_HANDSHAKE_FIXED_NEWSTYLE)
 		return nbdt_error_set(err, -EOPNOTSUPP, "%.200s does not know the option INFO",
 			client->name);
-	int result = begin_option(client, name, err);
+	int result = client_begin_option(client, name, err);
 	if (!result)
 		result = inquire(client, NBD_OPT_INFO, name, &info, err);
 	if (!result)
@@ -199,7 +197,7 @@ static int choose_by_name(struct nbdt_client *client, const char *name, struct e
 		[1] = { .iov_base = (void *)name, .iov_len = strlen(name) },
 	};
 	size_t told = sizeof(reply) - sizeof(reply.zeroes);
-	int result = send_option(client, NBD_OPT_EXPORT_NAME, vector, 2, err);
+	int result = client_send_option(client, NBD_OPT_EXPORT_NAME, vector, 2, err);
 
 	if (!result)
 		result = client_receive(client, &reply, told, err);
@@ -237,7 +235,7 @@ static int choose(struct nbdt_client *client, const char *name, struct export_in
 {
 	if (client->handshake == NBDT_HANDSHAKE_OLDSTYLE)
 		return take_oldstyle(client, name, info, err);
-	int result = begin_option(client, name, err);
+	int result = client_begin_option(client, name, err);
 	if (result)
 		return result;
 	result = -EOPNOTSUPP;
@@ -245,6 +243,11 @@ static int choose(struct nbdt_client *client, const char *name, struct export_in
 		result = inquire(client, NBD_OPT_GO, name, info, err);
 	if (result != -EOPNOTSUPP)
 		return result;
+	if (client->extended)
+		return nbdt_error_set(err, client_broken(client, -EPROTO),
+			"%.200s broke the protocol: it agreed on extended headers, which forbid the"
+			" option EXPORT_NAME, and does not know GO",
+			client->name);
 	/* What may have come before the error was not about what will be chosen now. */
 	nbdt_export_clear(&info->export);
 	return choose_by_name(client, name, info, err);
@@ -261,9 +264,12 @@ int nbdt_client_go(struct nbdt_client *client, const char *name, struct nbdt_exp
 		nbdt_export_clear(&info.export);
 		return result;
 	}
-	client->phase = CLIENT_TRANSMISSION;
 	result = client_finish_info(client, &info, name, export, err);
-	if (result)
-		client->phase = CLIENT_REFUSED;
+	if (!result) {
+		result = client_enter_transmission(client, export, err);
+		if (result)
+			nbdt_export_clear(export);
+	}
+	client->phase = result ? CLIENT_REFUSED : CLIENT_TRANSMISSION;
 	return result;
 }

@@ -25,6 +25,14 @@ static const char *option_name(uint32_t option)
 		return "INFO";
 	case NBD_OPT_GO:
 		return "GO";
+	case NBD_OPT_STRUCTURED_REPLY:
+		return "STRUCTURED_REPLY";
+	case NBD_OPT_LIST_META_CONTEXT:
+		return "LIST_META_CONTEXT";
+	case NBD_OPT_SET_META_CONTEXT:
+		return "SET_META_CONTEXT";
+	case NBD_OPT_EXTENDED_HEADERS:
+		return "EXTENDED_HEADERS";
 	default:
 		return "?";
 	}
@@ -129,6 +137,8 @@ static const char *refusal_reason(uint32_t type)
 		return "it wants its block sizes to be kept, although they were asked for";
 	case NBD_REP_ERR_TOO_BIG:
 		return "the request or its answer is too large";
+	case NBD_REP_ERR_EXT_HEADER_REQD:
+		return "it wants extended headers";
 	default:
 		return "for a reason unknown here";
 	}
@@ -138,51 +148,60 @@ static const char *refusal_reason(uint32_t type)
 static void describe_request(char *out, size_t size, uint32_t option, const char *name)
 {
 	char excerpt[CLIENT_EXCERPT];
+	const char *what = "";
 
 	if (!name) {
 		snprintf(out, size, "%s", option == NBD_OPT_LIST ? "to list its exports" : "");
 		return;
 	}
+	if (option == NBD_OPT_LIST_META_CONTEXT || option == NBD_OPT_SET_META_CONTEXT)
+		what = "metadata contexts of ";
 	client_excerpt(excerpt, name, strlen(name));
 	if (*excerpt)
-		snprintf(out, size, "the export '%s'", excerpt);
+		snprintf(out, size, "%sthe export '%s'", what, excerpt);
 	else
-		snprintf(out, size, "the default export");
+		snprintf(out, size, "%sthe default export", what);
 }
 
-static int unknown_export(
-	const struct nbdt_client *client, const char *name, struct nbdt_error *err)
+/* TEXT: the server's own words, as the end of the sentence. */
+static int unknown_export(const struct nbdt_client *client, const char *name, const char *text,
+	struct nbdt_error *err)
 {
 	char excerpt[CLIENT_EXCERPT];
 
 	if (!name || !*name)
 		return nbdt_error_set(err, -ENXIO,
-			"%.200s has no default export: name one of those it lists", client->name);
+			"%.200s has no default export: name one of those it lists%s", client->name,
+			text);
 	client_excerpt(excerpt, name, strlen(name));
-	return nbdt_error_set(err, -ENXIO, "%.200s has no export '%s'", client->name, excerpt);
+	return nbdt_error_set(err, -ENXIO, "%.100s has no export '%s'%s", client->name, excerpt,
+		text);
 }
 
 int client_refused(struct nbdt_client *client, uint32_t option, const char *name,
 	const struct option_reply *reply, struct nbdt_error *err)
 {
-	char request[CLIENT_EXCERPT + 32];
-	char text[CLIENT_EXCERPT];
+	char request[CLIENT_EXCERPT + 48];
+	char text[CLIENT_EXCERPT + 2] = ": ";
 	size_t length = reply->length < CLIENT_DATA ? reply->length : CLIENT_DATA;
 
+	client_excerpt(text + 2, (const char *)client->data, length);
+	if (!text[2])
+		*text = '\0';
 	switch (reply->type) {
 	case NBD_REP_ERR_UNSUP:
-		return nbdt_error_set(err, -EOPNOTSUPP, "%.200s does not know the option %s",
-			client->name, option_name(option));
+		return nbdt_error_set(err, -EOPNOTSUPP, "%.200s does not know the option %s%s",
+			client->name, option_name(option), text);
 	case NBD_REP_ERR_UNKNOWN:
-		return unknown_export(client, name, err);
+		return unknown_export(client, name, text, err);
 	case NBD_REP_ERR_TLS_REQD:
 		return nbdt_error_set(err, -EREMOTEIO,
-			"%.200s requires TLS, which this version does not speak", client->name);
+			"%.200s requires TLS, which this version does not speak%s", client->name,
+			text);
 	default:
 		break;
 	}
 	describe_request(request, sizeof(request), option, name);
-	client_excerpt(text, (const char *)client->data, length);
-	return nbdt_error_set(err, -EREMOTEIO, "%.100s refuses %s: %s%s%s", client->name, request,
-		refusal_reason(reply->type), *text ? ": " : "", text);
+	return nbdt_error_set(err, -EREMOTEIO, "%.100s refuses %s: %s%s", client->name, request,
+		refusal_reason(reply->type), text);
 }

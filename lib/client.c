@@ -21,6 +21,8 @@ int client_broken(struct nbdt_client *client, int code)
 
 static int explain(struct nbdt_client *client, int result, struct nbdt_error *err)
 {
+	const char *when = client->phase == CLIENT_HAGGLING ? " in the handshake" : "";
+
 	client->phase = CLIENT_BROKEN;
 	switch (result) {
 	case -ETIMEDOUT:
@@ -29,7 +31,7 @@ static int explain(struct nbdt_client *client, int result, struct nbdt_error *er
 	case -EPIPE:
 	case -ECONNRESET:
 		return nbdt_error_set(err, -ECONNRESET,
-			"%.200s closed the connection in the handshake", client->name);
+			"%.200s closed the connection%s", client->name, when);
 	default:
 		return nbdt_error_errno(err, result, "connection to %.200s", client->name);
 	}
@@ -122,22 +124,16 @@ int nbdt_client_take_socket(struct nbdt_client *client, struct nbdt_error *err)
 		|| client->transport->ops->pending(client->transport))
 		return nbdt_error_set(err, -EINVAL,
 			"%.200s: no export was chosen on this connection", client->name);
+	if (client->structured)
+		return nbdt_error_set(err, -EINVAL,
+			"%.200s: the kernel takes simple replies only, and other ones were agreed"
+			" on",
+			client->name);
 	flags = fcntl(client->transport->fd, F_GETFL);
 	if (flags < 0 || fcntl(client->transport->fd, F_SETFL, flags & ~O_NONBLOCK))
 		return nbdt_error_errno(err, -errno, "connection to %.200s", client->name);
 	client->phase = CLIENT_TAKEN;
 	return transport_release(client->transport);
-}
-
-/* NBD_CMD_DISC has no reply ("Terminating the transmission phase"). */
-static void say_disconnect(struct nbdt_client *client)
-{
-	struct nbd_request_header request = { 0 };
-	struct iovec vector = { .iov_base = &request, .iov_len = sizeof(request) };
-
-	wire_put32(&request.magic, NBD_REQUEST_MAGIC);
-	wire_put16(&request.type, NBD_CMD_DISC);
-	client_send(client, &vector, 1, NULL);
 }
 
 /*
@@ -163,12 +159,14 @@ void nbdt_client_close(struct nbdt_client *client)
 	client->deadline = deadline_after(
 		client->timeout < GOODBYE_TIMEOUT ? client->timeout : GOODBYE_TIMEOUT);
 	if (client->phase == CLIENT_TRANSMISSION || client->phase == CLIENT_REFUSED)
-		say_disconnect(client);
+		client_say_disconnect(client, NULL);
 	/* A newstyle server that is not fixed knows no NBD_OPT_ABORT. */
 	else if (client->phase == CLIENT_HAGGLING
 		&& client->handshake == NBDT_HANDSHAKE_FIXED_NEWSTYLE)
 		say_abort(client);
 	transport_close(client->transport);
+	client_clear_contexts(client);
+	free(client->transmission);
 	free(client->name);
 	free(client);
 }

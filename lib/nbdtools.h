@@ -38,6 +38,24 @@ extern "C" {
 #define NBDT_FLAG_SEND_CACHE (1u << 10)
 #define NBDT_FLAG_SEND_FAST_ZERO (1u << 11)
 
+/* Flags of a client's requests ("Command flags") */
+
+#define NBDT_CMD_FLAG_FUA (1u << 0)       /* write, trim, zero: persistent when it returns */
+#define NBDT_CMD_FLAG_NO_HOLE (1u << 1)   /* zero: leave the space allocated */
+#define NBDT_CMD_FLAG_DF (1u << 2)        /* read: the server must not fragment its replies */
+#define NBDT_CMD_FLAG_REQ_ONE (1u << 3)   /* block status: one extent of each context */
+#define NBDT_CMD_FLAG_FAST_ZERO (1u << 4) /* zero: fail at once where it would be slow */
+
+/* What is where: extents of a metadata context ("Metadata querying") */
+
+struct nbdt_extent {
+	uint64_t length; /* bytes */
+	uint64_t flags;  /* the context's; of base:allocation those that follow */
+};
+
+#define NBDT_EXTENT_HOLE (1u << 0) /* not allocated */
+#define NBDT_EXTENT_ZERO (1u << 1) /* reads as zeroes */
+
 /* URIs (doc/uri.md) */
 
 enum nbdt_transport_kind {
@@ -179,6 +197,59 @@ enum nbdt_handshake {
 };
 enum nbdt_handshake nbdt_client_handshake(const struct nbdt_client *client);
 
+/* What a client may use beyond the plain protocol. */
+#define NBDT_WANT_STRUCTURED (1u << 0) /* structured replies, which metadata contexts need */
+#define NBDT_WANT_EXTENDED (1u << 1)   /* extended headers, an extension: 64-bit lengths */
+
+/*
+ * Asks for what WISHES has (NBD_OPT_STRUCTURED_REPLY, NBD_OPT_EXTENDED_HEADERS), before an export is
+ * chosen. What the server refuses or does not know is no error: the functions below tell. With both
+ * wishes, structured replies are asked for where extended headers cannot be had. The connection
+ * cannot be given to the kernel then: nbdt_client_take_socket() refuses.
+ * Errors: -EPROTO; -ETIMEDOUT; -ECONNRESET; -EINVAL in another phase. An oldstyle server, and a
+ * newstyle one that is not fixed, has nothing, and is not asked.
+ */
+int nbdt_client_negotiate(struct nbdt_client *client, unsigned int wishes, struct nbdt_error *err);
+/* True if replies are structured, as they are with extended headers too. */
+bool nbdt_client_uses_structured(const struct nbdt_client *client);
+bool nbdt_client_uses_extended(const struct nbdt_client *client);
+
+#define NBDT_MAX_CONTEXTS 64u
+
+/* A metadata context that was selected. */
+struct nbdt_context {
+	const char *name; /* such as "base:allocation" */
+	uint32_t id;      /* the server's number for it on this connection */
+};
+
+/*
+ * Calls EACH for every metadata context of an export that matches one of COUNT queries, or for all
+ * if there are none (NBD_OPT_LIST_META_CONTEXT). "base:" asks for all of a namespace. NAME is valid
+ * during the call, UTF-8, at most 4096 bytes, and maybe with control characters. A nonzero return
+ * of EACH ends the call with that value, the connection being unusable then. When this fails, what
+ * EACH was told counts for nothing. Structured replies must have been negotiated.
+ * Errors: -EOPNOTSUPP they were not, or the server has no contexts; -EINVAL a query without
+ * namespace and colon, over 4096 bytes or not UTF-8, over NBDT_MAX_CONTEXTS queries; -E2BIG the
+ * server lists over 100000; otherwise as nbdt_client_info().
+ */
+int nbdt_client_list_contexts(struct nbdt_client *client, const char *export_name,
+	const char *const *queries, size_t count, int (*each)(const char *name, void *arg),
+	void *arg, struct nbdt_error *err);
+
+/*
+ * Selects those metadata contexts of an export that COUNT queries name, for
+ * nbdt_client_block_status(), instead of any selected before (NBD_OPT_SET_META_CONTEXT). Those that
+ * the server does not have are left out: nbdt_client_contexts() tells which it has. The export
+ * chosen by nbdt_client_go() must be the same, or nothing is selected. Errors: as
+ * nbdt_client_list_contexts(), with -E2BIG over NBDT_MAX_CONTEXTS; nothing is selected then, unless
+ * it is one of the first two, which are found before the server is asked.
+ */
+int nbdt_client_set_contexts(struct nbdt_client *client, const char *export_name,
+	const char *const *queries, size_t count, struct nbdt_error *err);
+
+/* Those selected, *COUNT of them, valid until the next selection or nbdt_client_go(). */
+const struct nbdt_context *nbdt_client_contexts(const struct nbdt_client *client, size_t *count);
+
 /*
  * Calls EACH for every export that the server lists (NBD_OPT_LIST); NAME and DESCRIPTION (or NULL)
  * are valid during the call, and as the server sent them: at most 4096 bytes without NUL, but
@@ -214,9 +285,67 @@ int nbdt_client_go(struct nbdt_client *client, const char *name, struct nbdt_exp
 	struct nbdt_error *err);
 
 /*
+ * Reading and writing an export that nbdt_client_go() has chosen ("Transmission"). Each function
+ * returns when all is done. Offsets and lengths are bytes; they must lie inside the export and be
+ * multiples of its block_minimum. A length of 0 does nothing. What is long is cut into requests
+ * that the server allows, several of which are in flight; the client's timeout is for each reply,
+ * not for the whole.
+ *
+ * Errors: what the server answers: -EPERM, -EIO, -ENOMEM, -EINVAL, -ENOSPC, -EOVERFLOW,
+ * -EOPNOTSUPP, -ESHUTDOWN (all that can be done then is to close the client); of several the first.
+ * Parts of the range may have been done all the same. Without asking the server: -EINVAL no export
+ * was chosen, a range or flags that are not allowed; -EPERM a write to a read-only export;
+ * -EOPNOTSUPP a command or flag that the server has not announced. -EPROTO the server broke the
+ * protocol, -ETIMEDOUT, -ECONNRESET: the connection is unusable.
+ */
+
+/* NBD_CMD_READ. FLAGS: DF, which cuts at 64 KiB. After an error BUFFER's contents are undefined. */
+int nbdt_client_pread(struct nbdt_client *client, void *buffer, size_t length, uint64_t offset,
+	unsigned int flags, struct nbdt_error *err);
+
+/* NBD_CMD_WRITE. FLAGS: FUA. */
+int nbdt_client_pwrite(struct nbdt_client *client, const void *buffer, size_t length,
+	uint64_t offset, unsigned int flags, struct nbdt_error *err);
+
+/* NBD_CMD_FLUSH: what was written before is persistent. */
+int nbdt_client_flush(struct nbdt_client *client, struct nbdt_error *err);
+
+/* NBD_CMD_TRIM: the range is no longer needed, and may read as anything. FLAGS: FUA. */
+int nbdt_client_trim(struct nbdt_client *client, uint64_t offset, uint64_t length,
+	unsigned int flags, struct nbdt_error *err);
+
+/*
+ * NBD_CMD_WRITE_ZEROES. FLAGS: FUA, NO_HOLE, FAST_ZERO (-EOPNOTSUPP: the server would be no faster
+ * than if zeroes were written). Without extended headers it is cut into requests of 1 GiB, as the
+ * functions above and below are too.
+ */
+int nbdt_client_zero(struct nbdt_client *client, uint64_t offset, uint64_t length,
+	unsigned int flags, struct nbdt_error *err);
+
+/* NBD_CMD_CACHE: the range will be read soon. */
+int nbdt_client_cache(
+	struct nbdt_client *client, uint64_t offset, uint64_t length, struct nbdt_error *err);
+
+/*
+ * NBD_CMD_BLOCK_STATUS: calls EACH for every extent of the range in every selected metadata
+ * context; those of one context come in order, cover the whole range without gaps, and differ from
+ * their neighbours in their flags, while those of several contexts are mixed. With FLAGS having
+ * REQ_ONE, the server is asked once, and EACH told one extent of each context, which may be shorter
+ * than the range. A nonzero return of EACH ends the call with that value once the server's answer
+ * is over; EACH is not called again. When this fails, what EACH was told counts for nothing.
+ * -EINVAL: no context is selected. CONTEXT and EXTENT are valid during the call.
+ */
+int nbdt_client_block_status(struct nbdt_client *client, uint64_t offset, uint64_t length,
+	unsigned int flags,
+	int (*each)(const char *context, uint64_t offset, const struct nbdt_extent *extent,
+		void *arg),
+	void *arg, struct nbdt_error *err);
+
+/*
  * Takes the socket out of a client in the transmission phase, to give it to the kernel: simple
  * replies were negotiated and no byte was read ahead. The client can only be closed after that.
- * Returns the descriptor, blocking, or -EINVAL in another phase.
+ * Returns the descriptor, blocking, or -EINVAL in another phase, or after nbdt_client_negotiate()
+ * had success: the kernel takes simple replies only.
  */
 int nbdt_client_take_socket(struct nbdt_client *client, struct nbdt_error *err);
 

@@ -24,6 +24,53 @@ serve() {
 	fail "the server did not start"
 }
 
+# serve_by COMMAND…: starts another server, which makes $socket and stays in the foreground; its process is $peer.
+serve_by() {
+	"$@" &
+	peer=$!
+	local tries
+	for ((tries = 0; tries < 200; tries++)); do
+		[[ -S $socket ]] && return
+		kill -0 "$peer" 2>/dev/null || break
+		sleep 0.05
+	done
+	fail "$1 did not start"
+}
+
+end_peer() {
+	kill -TERM "$peer"
+	wait "$peer" || true
+	rm -f "$socket"
+}
+
+# client_io [OPTION]… URI COMMAND…
+client_io() {
+	"$BUILD/interop/client-io" "$@"
+}
+
+# expect_refusal WORDS [OPTION]… URI COMMAND…: client-io fails and says so.
+expect_refusal() {
+	local words=$1 said
+	shift
+	if said=$(client_io "$@" 2>&1); then
+		fail "succeeded, but should not: client-io $*"
+	fi
+	[[ $said == *"$words"* ]] || fail "client-io $*: said '$said', not '$words'"
+}
+
+# expect_facts WORDS [OPTION]… URI: the connection has these properties.
+expect_facts() {
+	local words=$1 said
+	shift
+	said=$(client_io "$@" facts)
+	[[ $said == *"$words"* ]] || fail "'$said', not '$words'"
+}
+
+# same_text EXPECTED ACTUAL
+same_text() {
+	[[ $1 == "$2" ]] || fail "expected:"$'\n'"$1"$'\n'"but it is:"$'\n'"$2"
+}
+
 # Ends the server, which must leave cleanly (sanitizers say here what they found).
 end_server() {
 	kill -TERM "$server"
