@@ -80,7 +80,7 @@ static void read_nbdtab(struct entry_list *list, const char *etc)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *text = NULL;
-	size_t length;
+	size_t length = 0;
 
 	if (asprintf(&path, "%s/nbdtab", etc) < 0) {
 		path = NULL;
@@ -100,7 +100,7 @@ static void read_conf(struct entry_list *list, const char *folder, const char *f
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_FREE char *name = strndup(file, strlen(file) - (sizeof(suffix) - 1));
-	size_t length;
+	size_t length = 0;
 
 	if (asprintf(&path, "%s/%s", folder, file) < 0)
 		path = NULL;

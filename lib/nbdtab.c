@@ -217,7 +217,8 @@ static void read_fields(struct nbdt_entry *entry, char *fields[FIELDS], unsigned
 static void read_line(struct entry_list *list, const char *path, unsigned int number, char *line,
 	bool has_nul)
 {
-	char *fields[FIELDS] = { NULL };
+	char nothing[] = "";
+	char *fields[FIELDS] = { nothing, nothing, nothing, nothing };
 	char name[16];
 
 	unsigned int count = split_line(line, fields);
