@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
 enum verbosity verbosity = NORMAL;
 static bool to_syslog;
+static const char *subject; /* of all that is said, or NULL */
 
 void open_standard_descriptors(void)
 {
@@ -50,16 +52,52 @@ enum command_status status_of(int code)
 	}
 }
 
+/*
+ * Is standard error the journal itself? systemd says which file it gave us (systemd.exec(5),
+ * "$JOURNAL_STREAM"); a redirection since then makes it another one.
+ */
+static bool is_journal(void)
+{
+	static int known = -1;
+	const char *stream = getenv("JOURNAL_STREAM");
+	struct stat file;
+	char text[64];
+
+	if (known >= 0)
+		return known;
+	known = 0;
+	if (stream && !fstat(STDERR_FILENO, &file)) {
+		snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t)file.st_dev,
+			(uintmax_t)file.st_ino);
+		known = !strcmp(stream, text);
+	}
+	return known;
+}
+
+/* What was given on a command line or in a file shall not make lines of its own. */
+static void keep_to_one_line(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == '\177')
+			*text = '?';
+}
+
+/* The journal takes a line's priority from its beginning (sd-daemon(3)) and knows who says it. */
 __attribute__((format(printf, 2, 0))) static void say(
 	int priority, const char *format, va_list arguments)
 {
+	const char *about = subject ? subject : "", *colon = subject ? ": " : "";
 	char text[1024];
 
 	vsnprintf(text, sizeof(text), format, arguments);
+	keep_to_one_line(text);
 	if (to_syslog)
-		syslog(priority, "%s", text);
+		syslog(priority, "%s%s%s", about, colon, text);
+	else if (is_journal())
+		fprintf(stderr, "<%d>%s%s%s\n", priority, about, colon, text);
 	else
-		fprintf(stderr, "%s: %s\n", program_invocation_short_name, text);
+		fprintf(stderr, "%s: %s%s%s\n", program_invocation_short_name, about, colon,
+			text);
 }
 
 void say_error(const char *format, ...)
@@ -87,11 +125,16 @@ void say_notice(const char *format, ...)
 	va_list arguments;
 
 	/* A log has levels of its own, and readers who filter by them. */
-	if (verbosity != VERBOSE && !to_syslog)
+	if (verbosity != VERBOSE && !to_syslog && !is_journal())
 		return;
 	va_start(arguments, format);
 	say(LOG_NOTICE, format, arguments);
 	va_end(arguments);
+}
+
+void say_about(const char *what)
+{
+	subject = what;
 }
 
 void say_to_syslog(void)
@@ -109,6 +152,12 @@ enum command_status report(const char *object, const struct nbdt_error *err)
 	return status_of(err->code);
 }
 
+void point_to_help(void)
+{
+	if (!is_journal())
+		fprintf(stderr, "Try '%s --help'.\n", program_invocation_short_name);
+}
+
 enum command_status usage_error(const char *format, ...)
 {
 	va_list arguments;
@@ -116,7 +165,8 @@ enum command_status usage_error(const char *format, ...)
 	va_start(arguments, format);
 	say(LOG_ERR, format, arguments);
 	va_end(arguments);
-	fprintf(stderr, "Try '%s --help'.\n", program_invocation_short_name);
+	if (!subject)
+		point_to_help();
 	return STATUS_USAGE;
 }
 

@@ -40,10 +40,19 @@ enum verbosity {
 };
 extern enum verbosity verbosity; /* set once, by a command's options */
 
-/* Each prints one line, "nbd-loop: …". Warnings are kept back by -q, notices come with -v only. */
+/*
+ * Each prints one line, "nbd-loop: …", or where the journal listens, "<3>…". Warnings are kept back
+ * by -q, notices come with -v, and in logs.
+ */
 void say_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * From now on each line begins with WHAT, such as the file and line that its options come from; it
+ * must stay. NULL: no longer.
+ */
+void say_about(const char *what);
 
 /* From now on all that is said goes to syslog. */
 void say_to_syslog(void);
@@ -53,6 +62,9 @@ enum command_status report(const char *object, const struct nbdt_error *err);
 
 /* Says what is wrong with the command line, and where help is. Returns STATUS_USAGE. */
 enum command_status usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The second half of that, after words of getopt's. */
+void point_to_help(void);
 
 /* Prints the help text, the version, or for the completion the long options of a table. */
 void print_help(const char *text);

@@ -160,7 +160,7 @@ static enum command_status set_connect_option(int option, struct connect_options
 		connect->dry_run = true;
 		return STATUS_DONE;
 	default:
-		fprintf(stderr, "Try 'nbd-connect --help'.\n");
+		point_to_help();
 		return STATUS_USAGE;
 	}
 }

@@ -80,7 +80,7 @@ static enum command_status set_option(int option, struct arguments *arguments)
 		print_long_options(long_options);
 		exit((int)finish_stdout(STATUS_DONE));
 	default:
-		fprintf(stderr, "Try 'nbd-disconnect --help'.\n");
+		point_to_help();
 		return STATUS_USAGE;
 	}
 }

@@ -130,7 +130,7 @@ static enum command_status set_option(int option, struct arguments *arguments)
 		verbosity = VERBOSE;
 		return STATUS_DONE;
 	default:
-		fprintf(stderr, "Try 'nbd-list --help'.\n");
+		point_to_help();
 		return STATUS_USAGE;
 	}
 }

@@ -319,7 +319,7 @@ static enum command_status set_option(int option, struct arguments *arguments)
 		verbosity = VERBOSE;
 		return STATUS_DONE;
 	case '?':
-		fprintf(stderr, "Try 'nbd-loop --help'.\n");
+		point_to_help();
 		return STATUS_USAGE;
 	default:
 		return set_attach_option(option, &arguments->attach);
