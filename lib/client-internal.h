@@ -36,6 +36,7 @@ struct nbdt_client {
 	enum nbdt_handshake handshake;
 	enum client_phase phase;
 	bool no_zeroes;
+	bool avoid_go; /* EXPORT_NAME is to be used even so */
 	bool structured; /* replies come in chunks, extended ones included */
 	bool extended;
 	struct client_contexts contexts;

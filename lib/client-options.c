@@ -239,7 +239,7 @@ static int choose(struct nbdt_client *client, const char *name, struct export_in
 	if (result)
 		return result;
 	result = -EOPNOTSUPP;
-	if (client->handshake == NBDT_HANDSHAKE_FIXED_NEWSTYLE)
+	if (client->handshake == NBDT_HANDSHAKE_FIXED_NEWSTYLE && !client->avoid_go)
 		result = inquire(client, NBD_OPT_GO, name, info, err);
 	if (result != -EOPNOTSUPP)
 		return result;
@@ -251,6 +251,11 @@ static int choose(struct nbdt_client *client, const char *name, struct export_in
 	/* What may have come before the error was not about what will be chosen now. */
 	nbdt_export_clear(&info->export);
 	return choose_by_name(client, name, info, err);
+}
+
+void nbdt_client_avoid_go(struct nbdt_client *client)
+{
+	client->avoid_go = true;
 }
 
 int nbdt_client_go(struct nbdt_client *client, const char *name, struct nbdt_export *export,

@@ -285,6 +285,12 @@ int nbdt_client_go(struct nbdt_client *client, const char *name, struct nbdt_exp
 	struct nbdt_error *err);
 
 /*
+ * From now on nbdt_client_go() takes NBD_OPT_EXPORT_NAME at once, for servers whose GO does not
+ * work: no block sizes are learnt then, and a missing export is told by hanging up.
+ */
+void nbdt_client_avoid_go(struct nbdt_client *client);
+
+/*
  * Reading and writing an export that nbdt_client_go() has chosen ("Transmission"). Each function
  * returns when all is done. Offsets and lengths are bytes; they must lie inside the export and be
  * multiples of its block_minimum. A length of 0 does nothing. What is long is cut into requests

@@ -154,6 +154,21 @@ static void unsupported_go_falls_back_to_export_name(void **state)
 	fixture_finish(fixture);
 }
 
+static void avoided_go_is_not_asked_for(void **state)
+{
+	static const unsigned char told[] = { 0, 0, 0, 0, 0, 0, 0x20, 0, 0, FIXTURE_FLAGS };
+	struct fixture *fixture = *state;
+
+	script_expect_option(fixture->script, NBD_OPT_EXPORT_NAME, "disk", 4);
+	script_add(fixture->script, SCRIPT_SEND, told, sizeof(told));
+	script_expect_disconnect(fixture->script);
+	fixture_start(fixture);
+	nbdt_client_avoid_go(fixture->client);
+	assert_int_equal(fixture_ask(fixture, NBD_OPT_GO, "disk"), 0);
+	assert_int_equal(fixture->export.size, 8192);
+	fixture_finish(fixture);
+}
+
 static void unsupported_info_does_not_commit(void **state)
 {
 	struct fixture *fixture = *state;
@@ -288,6 +303,7 @@ int main(void)
 		TEST(unknown_informations_are_ignored),
 		TEST(repeated_informations_are_fine),
 		TEST(unsupported_go_falls_back_to_export_name),
+		TEST(avoided_go_is_not_asked_for),
 		TEST(unsupported_info_does_not_commit),
 		TEST_OTHER_GREETING(hangup_after_export_name_means_no_such_export),
 		TEST_OTHER_GREETING(zeroes_after_export_name_are_read),
