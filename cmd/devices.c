@@ -116,3 +116,32 @@ bool device_has_source(const struct known_device *device, const char *source)
 		return device->record.file_dev == file.st_rdev && !device->record.file_ino;
 	return device->record.file_dev == file.st_dev && device->record.file_ino == file.st_ino;
 }
+
+static bool is_wished(const struct known_device *device, const struct device_wish *wish)
+{
+	const struct nbdt_record *record = &device->record;
+
+	if (!device->has_record || device->dead || device->info.state != NBDT_DEVICE_CONNECTED)
+		return false;
+	if (wish->index != NBDT_INDEX_ANY && wish->index != device->info.index)
+		return false;
+	if (wish->entry && record->name)
+		return !strcmp(wish->entry, record->name);
+	return device_has_source(device, wish->source) && record->offset == wish->offset
+	       && record->size_limit == wish->size_limit;
+}
+
+int find_device(const struct device_wish *wish)
+{
+	struct known_device *devices;
+	int found = -ENODEV;
+	size_t count;
+
+	if (read_devices(&devices, &count, NULL))
+		return found;
+	for (size_t i = 0; i < count && found < 0; i++)
+		if (is_wished(&devices[i], wish))
+			found = devices[i].info.index;
+	free_devices(devices, count);
+	return found;
+}

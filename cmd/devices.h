@@ -29,4 +29,18 @@ pid_t device_pid(const struct known_device *device);
 /* True if the device is attached to this file (same device and inode) or has this source. */
 bool device_has_source(const struct known_device *device, const char *source);
 
+/* What --idempotent is content with. */
+struct device_wish {
+	const char *entry;           /* or NULL */
+	const char *source;
+	int index;                   /* or NBDT_INDEX_ANY */
+	uint64_t offset, size_limit; /* bytes, of an image */
+};
+
+/*
+ * The number of a live device that was attached by the entry or, where one of both has none, to the
+ * source; -ENODEV: there is none.
+ */
+int find_device(const struct device_wish *wish);
+
 #endif

@@ -1,40 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* nbd-loop's main job: a server in the background (or not), and its device. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "background.h"
 #include "cleanup.h"
+#include "devices.h"
+#include "memory-pressure.h"
 #include "nbd-loop.h"
+#include "notify.h"
 #include "overlap.h"
 #include "resident.h"
 
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
-
 #define SETTLE_TIMEOUT 30 /* seconds for partitions and udev */
-
-/*
- * The kernel may need this process to free memory, by writing dirty pages through it; so it must
- * never wait for memory itself, nor be chosen by the OOM killer. Each of these needs privileges
- * that attaching needs too.
- */
-static void protect_from_memory_pressure(void)
-{
-	CLEANUP_CLOSE int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
-		say_notice("cannot become an I/O flusher: %m");
-	if (fd < 0 || write(fd, "-1000", 5) != 5)
-		say_notice("cannot hide from the OOM killer: %m");
-}
 
 static enum command_status open_image(const struct loop_options *options,
 	struct resident *resident, struct nbdt_file_facts *facts)
@@ -52,6 +33,21 @@ static enum command_status open_image(const struct loop_options *options,
 	return STATUS_DONE;
 }
 
+/* For --idempotent, while the lock keeps others from attaching. */
+static int find_attached(const struct loop_options *options, const struct nbdt_record *record)
+{
+	const struct device_wish wish = {
+		.entry = record->name,
+		.source = record->source,
+		.index = options->index,
+		.offset = record->offset,
+		.size_limit = record->size_limit,
+	};
+
+	return options->idempotent ? find_device(&wish) : -ENODEV;
+}
+
+/* Where it finds the device attached already, RESIDENT gets no loopback, but its number. */
 static int start_loopback(const struct loop_options *options, const struct nbdt_file_facts *facts,
 	struct resident *resident, struct nbdt_error *err)
 {
@@ -62,6 +58,7 @@ static int start_loopback(const struct loop_options *options, const struct nbdt_
 		.device = resident->device,
 		.record = {
 			.kind = NBDT_KIND_LOOP,
+			.name = options->entry,
 			.source = path,
 			.read_only = facts->read_only,
 			.file_dev = facts->dev,
@@ -81,6 +78,9 @@ static int start_loopback(const struct loop_options *options, const struct nbdt_
 	if (lock < 0)
 		return lock;
 	config.lock = lock;
+	resident->index = find_attached(options, &config.record);
+	if (resident->index >= 0)
+		return 0;
 	int result = 0;
 	if (!options->force)
 		result = check_overlap(&config.record, err);
@@ -113,14 +113,18 @@ static void write_pid_file(const char *path)
 		say_warning("%s: %m", path);
 }
 
-/*
- * Code and data now; whatever is mapped later, such as stacks, as soon as it is used: the server's
- * buffers may be large, and it locks beforehand what it needs of them.
- */
-static void lock_memory(void)
+/* Of a device that has just been attached. */
+static enum command_status take_charge(struct resident *resident)
 {
-	if (mlockall(MCL_CURRENT) || mlockall(MCL_FUTURE | MCL_ONFAULT))
-		say_notice("cannot lock memory: %m");
+	struct nbdt_error err;
+
+	resident->attachment = nbdt_loopback_attachment(resident->loopback);
+	resident->index = nbdt_loopback_index(resident->loopback);
+	resident->ended = nbdt_loopback_fd(resident->loopback);
+	if (!nbdt_control_listen(resident->index, &resident->control, &err))
+		return STATUS_DONE;
+	nbdt_detach(resident->index, &(struct nbdt_detach_options){ .force = true }, NULL);
+	return report(NULL, &err);
 }
 
 /* Attaches, and waits until the device is usable. On failure nothing stays attached. */
@@ -137,21 +141,16 @@ static enum command_status bring_up(
 	enum command_status status = open_image(options, resident, &facts);
 	if (status)
 		return status;
-	protect_from_memory_pressure();
-	lock_memory();
+	resist_memory_pressure();
 	if (start_loopback(options, &facts, resident, &err))
 		return report(NULL, &err);
-	resident->attachment = nbdt_loopback_attachment(resident->loopback);
-	resident->index = nbdt_loopback_index(resident->loopback);
-	resident->ended = nbdt_loopback_fd(resident->loopback);
-	if (nbdt_control_listen(resident->index, &resident->control, &err)) {
-		status = report(NULL, &err);
-		nbdt_detach(resident->index, &(struct nbdt_detach_options){ .force = true }, NULL);
+	if (resident->loopback)
+		status = take_charge(resident);
+	if (status)
 		return status;
-	}
 	if (nbdt_device_settle(resident->index, SETTLE_TIMEOUT, &err))
 		say_warning("%s", err.text);
-	if (options->pid_file) {
+	if (options->pid_file && resident->loopback) {
 		resident->pid_file = absolute_path(options->pid_file);
 		write_pid_file(options->pid_file);
 	}
@@ -188,7 +187,7 @@ static enum command_status serve_in_background(const struct loop_options *option
 	readiness.index = resident.index;
 	resident.link = link;
 	int told = background_report(link, &readiness);
-	if (!readiness.status) {
+	if (!readiness.status && resident.loopback) {
 		background_settle();
 		/*
 		 * Only a captive command's end means something from now on; a dead parent always
@@ -208,13 +207,17 @@ static enum command_status serve_in_foreground(const struct loop_options *option
 {
 	struct resident resident = new_resident(options);
 
+	notify_open();
 	enum command_status status = bring_up(options, &resident);
 	if (!status) {
 		printf("/dev/nbd%d\n", resident.index);
 		fflush(stdout);
-		resident_run(&resident);
+		notify("READY=1", "attached %s to /dev/nbd%d", options->file, resident.index);
 	}
+	if (!status && resident.loopback)
+		resident_run(&resident);
 	tear_down(&resident);
+	notify_close();
 	return status;
 }
 

@@ -19,7 +19,7 @@
 static const char help_text[] =
 	"Usage: nbd-disconnect [options] DEVICE|NAME|URI|FILE…  detach\n"
 	"       nbd-disconnect [options] --entry=NAME           detach what this entry attached\n"
-	"       nbd-disconnect [options] -a                     detach all that nbd-tools attached\n"
+	"       nbd-disconnect [options] -a                     detach all of nbd-tools\n"
 	"\n"
 	"  -a, --all              every device of nbd-loop and nbd-connect\n"
 	"      --entry=NAME       the device of this entry of /etc/nbdtab or /etc/nbd\n"
@@ -206,7 +206,7 @@ static enum command_status detach_all(const struct arguments *arguments)
 static enum command_status detach_entry(const struct arguments *arguments)
 {
 	char name[NBDT_MAX_NAME + 1];
-	size_t found;
+	size_t found = 0;
 
 	enum command_status status = entry_read_name(arguments->entry, name);
 	if (!status)

@@ -31,7 +31,8 @@ static const char help_text[] =
 	"                             connections 120)\n"
 	"      --ioctl                attach by ioctl even where netlink can be had\n"
 	"      --force                attach a file that is attached for writing already\n"
-	"      --foreground           stay in the foreground; SIGTERM detaches\n"
+	"      --idempotent           if it is attached already, print its device\n"
+	"      --foreground           stay in the foreground, tell systemd; SIGTERM detaches\n"
 	"      --pid-file=FILE        write the server's process number there\n"
 	"  -f, --find, -L, --nooverlap, -P, --partscan, --show\n"
 	"                             accepted for losetup's sake: always so\n"
@@ -81,6 +82,7 @@ enum long_option {
 	OPTION_CONNECTIONS,
 	OPTION_IOCTL,
 	OPTION_FORCE,
+	OPTION_IDEMPOTENT,
 	OPTION_FOREGROUND,
 	OPTION_PID_FILE,
 	OPTION_SHOW,
@@ -101,6 +103,7 @@ static const struct option long_options[] = {
 	{ "timeout", required_argument, NULL, 't' },
 	{ "ioctl", no_argument, NULL, OPTION_IOCTL },
 	{ "force", no_argument, NULL, OPTION_FORCE },
+	{ "idempotent", no_argument, NULL, OPTION_IDEMPOTENT },
 	{ "foreground", no_argument, NULL, OPTION_FOREGROUND },
 	{ "pid-file", required_argument, NULL, OPTION_PID_FILE },
 	{ "find", no_argument, NULL, 'f' },
@@ -236,6 +239,9 @@ static enum command_status set_attach_option(int option, struct loop_options *at
 	case OPTION_FORCE:
 		attach->force = true;
 		return STATUS_DONE;
+	case OPTION_IDEMPOTENT:
+		attach->idempotent = true;
+		return STATUS_DONE;
 	case OPTION_FOREGROUND:
 		attach->foreground = true;
 		return STATUS_DONE;
@@ -359,8 +365,9 @@ static enum command_status read_arguments(int argc, char **argv, struct argument
 	arguments->attach.image.offset = arguments->filter.offset;
 	if (arguments->attach.command && arguments->mode != MODE_DEFAULT)
 		return usage_error("a command can only follow a file that is attached");
-	if (arguments->attach.command && arguments->attach.foreground)
-		return usage_error("--foreground and a command exclude each other");
+	if (arguments->attach.command
+		&& (arguments->attach.foreground || arguments->attach.idempotent))
+		return usage_error("a command excludes --foreground and --idempotent");
 	if (arguments->operand_count
 		&& (arguments->mode == MODE_DETACH_ALL || arguments->mode == MODE_ASSOCIATED))
 		return usage_error("-D and -j take no operands: %s", arguments->operands[0]);

@@ -7,6 +7,7 @@
 #include "table.h"
 
 struct loop_options {
+	char *entry; /* name of the entry that it comes from, or NULL */
 	const char *file;
 	int index; /* or NBDT_INDEX_ANY */
 	struct nbdt_file_options image;
@@ -14,6 +15,7 @@ struct loop_options {
 	unsigned int connections;
 	uint64_t timeout; /* seconds */
 	bool ioctl;
+	bool idempotent; /* attached already is fine */
 	bool force; /* attach although the file is attached for writing already */
 	bool foreground;
 	const char *pid_file;

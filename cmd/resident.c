@@ -8,6 +8,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "notify.h"
+
 #define STOP_RETRY 500 /* milliseconds between looks whether a device is still in use */
 
 int resident_block_signals(struct resident *resident)
@@ -36,7 +38,11 @@ static int stop(struct resident *resident, struct nbdt_error *err)
 {
 	const struct nbdt_detach_options options = { .uuid = resident->attachment->uuid };
 
+	if (!resident->stopping)
+		notify("STOPPING=1", "detaching /dev/nbd%d", resident->index);
 	int result = nbdt_detach(resident->index, &options, err);
+	if (result == -EBUSY)
+		notify(NULL, "waiting until it is no longer in use: %s", err->text);
 	if (result == -EBUSY && !resident->stopping)
 		say_warning("%s; detaching when it is no longer in use", err->text);
 	else if (result && result != -EBUSY && result != -ENOTCONN)
