@@ -9,6 +9,6 @@
  * The name that --entry gives. systemd's units write '/' for '-' where they unescape an instance's
  * name (%I), and no name has a '/'. Says what is wrong.
  */
-enum command_status entry_read_name(const char *argument, char name[NBDT_MAX_NAME + 1]);
+enum command_status entry_read_name(const char *argument, char name[NBDT_MAX_ENTRY_NAME + 1]);
 
 #endif

@@ -205,7 +205,7 @@ static enum command_status detach_all(const struct arguments *arguments)
 
 static enum command_status detach_entry(const struct arguments *arguments)
 {
-	char name[NBDT_MAX_NAME + 1];
+	char name[NBDT_MAX_ENTRY_NAME + 1];
 	size_t found = 0;
 
 	enum command_status status = entry_read_name(arguments->entry, name);

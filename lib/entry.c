@@ -8,17 +8,6 @@
 
 #include "entry.h"
 
-bool nbdt_entry_name_valid(const char *name)
-{
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
-				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-:";
-	size_t length = strlen(name);
-
-	if (!length || length > NBDT_MAX_ENTRY_NAME || *name == '.' || *name == '-')
-		return false;
-	return strspn(name, allowed) == length;
-}
-
 static char *format_origin(const char *path, unsigned int line)
 {
 	char *origin;

@@ -129,14 +129,6 @@ struct nbdt_entry {
 	struct nbdt_error error; /* code not 0: it is refused, and the text says where and why */
 };
 
-#define NBDT_MAX_ENTRY_NAME 64u /* bytes */
-
-/*
- * Is it a name that an entry can have? Letters, digits and "._+-:", not beginning with '.' or '-';
- * a ':' only in those of RUN/hotplug.
- */
-bool nbdt_entry_name_valid(const char *name);
-
 /*
  * Reads all entries, refused ones included, in the order nbdtab, ETC/nbd, RUN/hotplug, the files of
  * a folder sorted by name. ETC: "/etc"; RUN: NBDT_RUN_DIR; NULL leaves one out. What does not exist

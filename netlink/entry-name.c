@@ -6,9 +6,11 @@
 #define ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+:-"
 
 /* A name becomes a part of paths, of units' names and of command lines. */
-bool nbdt_name_is_valid(const char *text)
+bool nbdt_entry_name_valid(const char *name)
 {
-	size_t length = strspn(text, ALPHABET);
+	size_t length = strspn(name, ALPHABET);
 
-	return length && length <= NBDT_MAX_NAME && !text[length] && *text != '.' && *text != '-';
+	if (!length || length > NBDT_MAX_ENTRY_NAME || name[length])
+		return false;
+	return *name != '.' && *name != '-';
 }

@@ -315,13 +315,13 @@ struct nbdt_record {
 	bool direct_io;
 };
 
-#define NBDT_MAX_NAME 64 /* bytes in the name of an entry */
+#define NBDT_MAX_ENTRY_NAME 64u /* bytes */
 
 /*
- * Is TEXT the name of an entry: 1 to NBDT_MAX_NAME characters of [A-Za-z0-9._+:-], the first
- * neither '.' nor '-'? A record has no other.
+ * Is it a name that an entry can have? Letters, digits and "._+-:", not beginning with '.' or '-';
+ * a ':' only in those of NBDT_RUN_DIR/hotplug. A record has no other.
  */
-bool nbdt_name_is_valid(const char *text);
+bool nbdt_entry_name_valid(const char *name);
 
 /* Is the device's keeper there, and is the kernel's attachment still the one of the record? */
 enum nbdt_record_life {

@@ -159,8 +159,8 @@ static bool get_name(struct json_object *object, const char **name)
 {
 	if (!json_object_object_get_ex(object, "name", NULL))
 		return true;
-	*name = get_string(object, "name", NBDT_MAX_NAME + 1);
-	return *name && nbdt_name_is_valid(*name);
+	*name = get_string(object, "name", NBDT_MAX_ENTRY_NAME + 1);
+	return *name && nbdt_entry_name_valid(*name);
 }
 
 static bool get_uuid(struct json_object *object, struct nbdt_record *record)

@@ -154,7 +154,7 @@ int record_write_at(int folder, const struct nbdt_record *record, struct nbdt_er
 		return nbdt_error_set(err, -EINVAL,
 			"a record needs a device, a UUID and a source of at most %d bytes",
 			RECORD_MAX_SOURCE);
-	if (record->name && !nbdt_name_is_valid(record->name))
+	if (record->name && !nbdt_entry_name_valid(record->name))
 		return nbdt_error_set(
 			err, -EINVAL, "%.80s: not the name of an entry", record->name);
 	CLEANUP_FREE char *text = record_format(record);

@@ -135,28 +135,6 @@ static void record_with_a_name_that_none_may_have_is_not_written(void **state)
 	assert_int_equal(faccessat(fixture->folder, "nbd3.json", F_OK, 0), -1);
 }
 
-static void names_are_short_and_of_harmless_characters(void **state)
-{
-	char longest[NBDT_MAX_NAME + 2];
-
-	(void)state;
-	memset(longest, 'x', sizeof(longest));
-	longest[NBDT_MAX_NAME + 1] = '\0';
-	assert_false(nbdt_name_is_valid(longest));
-	longest[NBDT_MAX_NAME] = '\0';
-	assert_true(nbdt_name_is_valid(longest));
-	assert_true(nbdt_name_is_valid("uri:0123abc"));
-	assert_true(nbdt_name_is_valid("_A-b.c+9"));
-	assert_false(nbdt_name_is_valid(""));
-	assert_false(nbdt_name_is_valid(".."));
-	assert_false(nbdt_name_is_valid("-x"));
-	assert_false(nbdt_name_is_valid("a/b"));
-	assert_false(nbdt_name_is_valid("a b"));
-	assert_false(nbdt_name_is_valid("a%b"));
-	assert_false(nbdt_name_is_valid("a\n"));
-	assert_false(nbdt_name_is_valid("\303\251"));
-}
-
 static void file_is_readable_whatever_the_umask(void **state)
 {
 	struct fixture *fixture = *state;
@@ -489,7 +467,6 @@ int main(void)
 		WITH_FOLDER(remote_record_has_no_facts_of_a_file),
 		WITH_FOLDER(record_without_an_entry_has_no_name),
 		WITH_FOLDER(record_with_a_name_that_none_may_have_is_not_written),
-		cmocka_unit_test(names_are_short_and_of_harmless_characters),
 		WITH_FOLDER(file_is_readable_whatever_the_umask),
 		WITH_FOLDER(record_without_uuid_or_source_is_not_written),
 		WITH_FOLDER(missing_record_is_enoent),
