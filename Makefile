@@ -127,7 +127,7 @@ $(BUILD)/nbdtools.pc:
 .PHONY: install
 install: all
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) \
-		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPLETIONDIR)
+		$(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPLETIONDIR)
 	$(INSTALL) -m 0755 $(addprefix $(BUILD)/bin/,$(COMMANDS)) $(DESTDIR)$(SBINDIR)
 	$(INSTALL) -m 0644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 0644 $(STATIC_LIB) $(DESTDIR)$(LIBDIR)
@@ -135,6 +135,7 @@ install: all
 	ln -sf $(notdir $(SHARED_LIB)) $(DESTDIR)$(LIBDIR)/libnbdtools.so
 	$(INSTALL) -m 0644 $(BUILD)/nbdtools.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(INSTALL) -m 0644 $(wildcard cmd/*.8) $(DESTDIR)$(MANDIR)/man8
+	$(INSTALL) -m 0644 $(wildcard lib/*.5) $(DESTDIR)$(MANDIR)/man5
 	for command in $(COMMANDS); do \
 		$(INSTALL) -m 0644 cmd/completion.bash $(DESTDIR)$(COMPLETIONDIR)/$$command || exit 1; \
 	done
