@@ -18,10 +18,18 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+DOCDIR ?= $(PREFIX)/share/doc/nbd-tools
 RUNDIR ?= /run/nbd-tools
 
-CC ?= cc
 PKG_CONFIG ?= pkg-config
+# udev and systemd look in no folder of ours, whatever PREFIX is.
+path_of = $(or $(shell $(PKG_CONFIG) --variable=$(1) $(2) 2>/dev/null),$(3))
+UDEVDIR ?= $(call path_of,udevdir,udev,/lib/udev)
+UNITDIR ?= $(call path_of,systemdsystemunitdir,systemd,/lib/systemd/system)
+GENERATORDIR ?= $(call path_of,systemdsystemgeneratordir,systemd,/lib/systemd/system-generators)
+TMPFILESDIR ?= $(call path_of,tmpfilesdir,systemd,/usr/lib/tmpfiles.d)
+
+CC ?= cc
 INSTALL ?= install
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -48,6 +56,9 @@ CMD_LIBS = $(shell $(PKG_CONFIG) --libs $(CMD_PACKAGES))
 COMMANDS = $(basename $(notdir $(wildcard cmd/nbd-*.c)))
 LIB_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*.c netlink/*.c))
 CMD_SHARED = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard cmd/nbd-*.c),$(wildcard cmd/*.c)))
+UDEV_PROGRAMS = $(basename $(notdir $(wildcard udev/nbd-*.c)))
+UDEV_SHARED = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(wildcard udev/nbd-*.c),$(wildcard udev/*.c)))
+UDEV_FILES = $(patsubst %.in,$(BUILD)/%,$(wildcard udev/*.in))
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/test-*.c)))
 UNIT_SHARED = $(patsubst %.c,$(BUILD)/%.o,\
 	$(filter-out $(wildcard tests/unit/test-*.c),$(wildcard tests/unit/*.c)))
@@ -65,7 +76,8 @@ STATIC_LIB = $(BUILD)/libnbdtools.a
 SHARED_LIB = $(BUILD)/libnbdtools.so.$(SOVERSION)
 
 .PHONY: all
-all: $(addprefix $(BUILD)/bin/,$(COMMANDS)) $(STATIC_LIB) $(SHARED_LIB) $(BUILD)/nbdtools.pc
+all: $(addprefix $(BUILD)/bin/,$(COMMANDS)) $(STATIC_LIB) $(SHARED_LIB) $(BUILD)/nbdtools.pc \
+	$(addprefix $(BUILD)/udev/,$(UDEV_PROGRAMS)) $(UDEV_FILES)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -93,7 +105,18 @@ $(addprefix $(BUILD)/bin/,$(COMMANDS)): $(BUILD)/bin/%: $(BUILD)/cmd/%.o $(BUILD
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CMD_LIBS) $(LIB_LIBS)
 
-$(addprefix $(BUILD)/unit/,$(UNIT_TESTS)): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_SHARED) $(STATIC_LIB)
+$(BUILD)/udev/shared.a: $(UDEV_SHARED)
+	@rm -f $@
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
+
+$(addprefix $(BUILD)/udev/,$(UDEV_PROGRAMS)): $(BUILD)/udev/%: $(BUILD)/udev/%.o $(BUILD)/udev/shared.a $(STATIC_LIB)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+
+$(BUILD)/tests/unit/%.o: override CPPFLAGS += -Iudev
+$(addprefix $(BUILD)/unit/,$(UNIT_TESTS)): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_SHARED) \
+		$(BUILD)/udev/shared.a $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka
@@ -124,8 +147,22 @@ $(BUILD)/nbdtools.pc:
 		'Libs: -L$${libdir} -lnbdtools' 'Libs.private: -pthread' \
 		'Cflags: -I$${includedir}' > $@
 
-.PHONY: install
-install: all
+# So are these, and the generator if its paths have changed.
+.PHONY: $(UDEV_FILES)
+$(UDEV_FILES): $(BUILD)/%: %.in
+	@mkdir -p $(@D)
+	@sed -e 's,@SBINDIR@,$(SBINDIR),g' -e 's,@UDEVDIR@,$(UDEVDIR),g' -e 's,@RUNDIR@,$(RUNDIR),g' $< > $@
+
+GENERATOR_PATHS = -DSBINDIR='"$(SBINDIR)"' -DUNITDIR='"$(UNITDIR)"'
+.PHONY: generator-paths
+$(BUILD)/udev/generator-paths: generator-paths
+	@mkdir -p $(@D)
+	@printf '%s\n' $(GENERATOR_PATHS) | cmp -s - $@ || printf '%s\n' $(GENERATOR_PATHS) > $@
+$(BUILD)/udev/nbd-tools-generator.o: $(BUILD)/udev/generator-paths
+$(BUILD)/udev/nbd-tools-generator.o: override CPPFLAGS += $(GENERATOR_PATHS)
+
+.PHONY: install install-udev
+install: all install-udev
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) \
 		$(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPLETIONDIR)
 	$(INSTALL) -m 0755 $(addprefix $(BUILD)/bin/,$(COMMANDS)) $(DESTDIR)$(SBINDIR)
@@ -139,6 +176,17 @@ install: all
 	for command in $(COMMANDS); do \
 		$(INSTALL) -m 0644 cmd/completion.bash $(DESTDIR)$(COMPLETIONDIR)/$$command || exit 1; \
 	done
+
+install-udev: all
+	$(INSTALL) -d $(DESTDIR)$(UDEVDIR)/rules.d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(GENERATORDIR) \
+		$(DESTDIR)$(TMPFILESDIR) $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(DOCDIR)/examples
+	$(INSTALL) -m 0755 $(BUILD)/udev/nbd-udev $(DESTDIR)$(UDEVDIR)
+	$(INSTALL) -m 0644 $(filter %.rules,$(UDEV_FILES)) $(DESTDIR)$(UDEVDIR)/rules.d
+	$(INSTALL) -m 0644 $(filter %.service,$(UDEV_FILES)) $(wildcard udev/*.target) $(DESTDIR)$(UNITDIR)
+	$(INSTALL) -m 0755 $(BUILD)/udev/nbd-tools-generator $(DESTDIR)$(GENERATORDIR)
+	$(INSTALL) -m 0644 $(BUILD)/udev/nbd-tools.tmpfiles $(DESTDIR)$(TMPFILESDIR)/nbd-tools.conf
+	$(INSTALL) -m 0644 udev/modprobe.conf $(DESTDIR)$(DOCDIR)/examples
+	$(INSTALL) -m 0644 $(wildcard udev/*.7) $(DESTDIR)$(MANDIR)/man7
 
 # Tests. TEST names one test, or several: make vm TEST=disconnect-refuses-mounted
 
