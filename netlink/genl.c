@@ -9,10 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounded.h"
 #include "cleanup.h"
 #include "device-internal.h"
 #include "ioctl-device.h"
 #include "kernel-internal.h"
+
+#define DISCONNECT_LIMIT_MS 10000 /* by ioctl; by netlink every answer has this limit */
 
 static void cleanup_genl(struct genl *genl)
 {
@@ -102,14 +105,30 @@ int nbdt_kernel_connect(const struct nbdt_kernel_config *config, int *index, str
 	return result < 0 ? refuse_connect(&genl, config, result, err) : 0;
 }
 
+static int open_and_disconnect(const void *path)
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : ioctl_device_disconnect(fd);
+}
+
+static int disconnect_is_stuck(int index, struct nbdt_error *err)
+{
+	return nbdt_error_set(err, -ETIMEDOUT,
+		"nbd%d: the disconnect is stuck, because the server does not read and no timeout "
+		"is set; it goes on in the background",
+		index);
+}
+
 /* For network namespaces where the family cannot be found. */
 static int disconnect_by_ioctl(int index, struct nbdt_error *err)
 {
 	char path[32];
 
 	snprintf(path, sizeof(path), "/dev/nbd%d", index);
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int result = fd < 0 ? -errno : ioctl_device_disconnect(fd);
+	int result = bounded_run(open_and_disconnect, path, DISCONNECT_LIMIT_MS);
+	if (result == -ETIMEDOUT)
+		return disconnect_is_stuck(index, err);
 	if (result == -ENOENT || result == -ENXIO)
 		return nbdt_error_set(err, -ENODEV, "nbd%d: no such device", index);
 	return result < 0 ? nbdt_error_errno(err, result, "disconnecting nbd%d", index) : 0;
@@ -131,10 +150,7 @@ int nbdt_kernel_disconnect(int index, struct nbdt_error *err)
 	if (result == -EINVAL && !device_exists(index))
 		return nbdt_error_set(err, -ENODEV, "nbd%d: no such device", index);
 	if (result == -ETIMEDOUT)
-		return nbdt_error_set(err, result,
-			"nbd%d: the disconnect is stuck, because the server does not read and no "
-			"timeout is set; it goes on in the background",
-			index);
+		return disconnect_is_stuck(index, err);
 	return result < 0 ? genl_error(&genl, err, result, "disconnecting nbd%d", index) : 0;
 }
 
