@@ -22,7 +22,13 @@ static enum command_status open_image(const struct loop_options *options,
 {
 	struct nbdt_error err;
 
-	if (nbdt_device_open_file(options->file, &options->image, &resident->device, facts, &err))
+	int result = nbdt_device_open_file(
+		options->file, &options->image, &resident->device, facts, &err);
+	if (result == -EBUSY) {
+		say_error("%s (--force attaches it all the same)", err.text);
+		return STATUS_BUSY;
+	}
+	if (result)
 		return report(NULL, &err);
 	if (facts->forced_read_only)
 		say_warning("%s: can only be read; attaching it read-only", options->file);
@@ -33,18 +39,19 @@ static enum command_status open_image(const struct loop_options *options,
 	return STATUS_DONE;
 }
 
-/* For --idempotent, while the lock keeps others from attaching. */
-static int find_attached(const struct loop_options *options, const struct nbdt_record *record)
+/* For --idempotent: the number of the device, or negative. */
+static int find_attached(const struct loop_options *options)
 {
+	CLEANUP_FREE char *path = realpath(options->file, NULL);
 	const struct device_wish wish = {
-		.entry = record->name,
-		.source = record->source,
+		.entry = options->entry,
+		.source = path,
 		.index = options->index,
-		.offset = record->offset,
-		.size_limit = record->size_limit,
+		.offset = options->image.offset,
+		.size_limit = options->image.size_limit,
 	};
 
-	return options->idempotent ? find_device(&wish) : -ENODEV;
+	return options->idempotent && path ? find_device(&wish) : -ENODEV;
 }
 
 /* Where it finds the device attached already, RESIDENT gets no loopback, but its number. */
@@ -78,7 +85,8 @@ static int start_loopback(const struct loop_options *options, const struct nbdt_
 	if (lock < 0)
 		return lock;
 	config.lock = lock;
-	resident->index = find_attached(options, &config.record);
+	/* Another may have attached it meanwhile; while we hold the lock, nobody can. */
+	resident->index = find_attached(options);
 	if (resident->index >= 0)
 		return 0;
 	int result = 0;
@@ -127,25 +135,36 @@ static enum command_status take_charge(struct resident *resident)
 	return report(NULL, &err);
 }
 
-/* Attaches, and waits until the device is usable. On failure nothing stays attached. */
-static enum command_status bring_up(
+static enum command_status attach_image(
 	const struct loop_options *options, struct resident *resident)
 {
 	struct nbdt_file_facts facts;
 	struct nbdt_error err;
 
-	if (resident_block_signals(resident)) {
-		say_error("cannot receive signals: %m");
-		return STATUS_FAILED;
-	}
 	enum command_status status = open_image(options, resident, &facts);
 	if (status)
 		return status;
 	resist_memory_pressure();
 	if (start_loopback(options, &facts, resident, &err))
 		return report(NULL, &err);
-	if (resident->loopback)
-		status = take_charge(resident);
+	return resident->loopback ? take_charge(resident) : STATUS_DONE;
+}
+
+/* Attaches, and waits until the device is usable. On failure nothing stays attached. */
+static enum command_status bring_up(
+	const struct loop_options *options, struct resident *resident)
+{
+	enum command_status status = STATUS_DONE;
+	struct nbdt_error err;
+
+	if (resident_block_signals(resident)) {
+		say_error("cannot receive signals: %m");
+		return STATUS_FAILED;
+	}
+	/* Before it is opened: a block device that is attached lets nobody else write. */
+	resident->index = find_attached(options);
+	if (resident->index < 0)
+		status = attach_image(options, resident);
 	if (status)
 		return status;
 	if (nbdt_device_settle(resident->index, SETTLE_TIMEOUT, &err))

@@ -30,7 +30,8 @@ static const char help_text[] =
 	"  -t, --timeout=SECONDS      fail requests after this time (default 30, with several\n"
 	"                             connections 120)\n"
 	"      --ioctl                attach by ioctl even where netlink can be had\n"
-	"      --force                attach a file that is attached for writing already\n"
+	"      --force                attach a file that is attached for writing already, or a\n"
+	"                             block device that is in use\n"
 	"      --idempotent           if it is attached already, print its device\n"
 	"      --foreground           stay in the foreground, tell systemd; SIGTERM detaches\n"
 	"      --pid-file=FILE        write the server's process number there\n"
@@ -396,6 +397,7 @@ static enum command_status attach_operands(struct arguments *arguments)
 	}
 	if (!attach->file)
 		return usage_error("no FILE to attach");
+	attach->image.share = attach->force;
 	if (attach->timeout == TIMEOUT_UNSET)
 		attach->timeout = attach->connections > 1 ? TIMEOUT_SEVERAL : TIMEOUT_SINGLE;
 	return loop_attach(attach);

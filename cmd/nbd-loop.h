@@ -16,7 +16,7 @@ struct loop_options {
 	uint64_t timeout; /* seconds */
 	bool ioctl;
 	bool idempotent; /* attached already is fine */
-	bool force; /* attach although the file is attached for writing already */
+	bool force; /* attach although the file is in use already */
 	bool foreground;
 	const char *pid_file;
 	char **command; /* captive: to run while attached; NULL: none */

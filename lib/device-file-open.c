@@ -10,9 +10,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "backoff.h"
 #include "cleanup.h"
 #include "device-file.h"
 
+#define PASSING_CLAIM 500 /* milliseconds that others may hold a block device for a look */
 #define DEFAULT_BLOCK_SIZE 512u
 #define PREFERRED_MINIMUM 4096u
 #define PREFERRED_MAXIMUM (64u * 1024)
@@ -47,10 +49,10 @@ static int open_as(const char *path, int flags)
 }
 
 /* Opens for writing, or else for reading where only that is allowed. Returns a descriptor. */
-static int open_path(const char *path, bool *read_only)
+static int open_path(const char *path, int exclusive, bool *read_only)
 {
 	if (!*read_only) {
-		int fd = open_as(path, O_RDWR);
+		int fd = open_as(path, O_RDWR | exclusive);
 		if (fd != -EACCES && fd != -EPERM && fd != -EROFS)
 			return fd;
 		int reading = open_as(path, O_RDONLY);
@@ -62,11 +64,40 @@ static int open_path(const char *path, bool *read_only)
 	return open_as(path, O_RDONLY);
 }
 
+static int refuse_busy(const char *path, dev_t number, struct nbdt_error *err)
+{
+	char users[320];
+
+	if (nbdt_block_users(major(number), minor(number), users, sizeof(users)))
+		return nbdt_error_set(err, -EBUSY, "%s is in use: %s", path, users);
+	return nbdt_error_set(err, -EBUSY,
+		"%s is in use by a program, or mounted in another mount namespace", path);
+}
+
+/*
+ * A block device that is written must not change under a filesystem, and no filesystem come upon
+ * it: O_EXCL, as mount(2) has it, keeps both away. LVM and mdadm look at devices that way too.
+ */
+static int open_claimed(const char *path, const struct stat *stat, bool share, bool *read_only,
+	struct nbdt_error *err)
+{
+	struct backoff backoff = backoff_start(PASSING_CLAIM);
+	int exclusive = S_ISBLK(stat->st_mode) && !share ? O_EXCL : 0;
+	int fd;
+
+	do
+		fd = open_path(path, exclusive, read_only);
+	while (fd == -EBUSY && backoff_sleep(&backoff));
+	if (fd == -EBUSY && S_ISBLK(stat->st_mode))
+		return refuse_busy(path, stat->st_rdev, err);
+	return fd < 0 ? nbdt_error_errno(err, fd, "%s", path) : fd;
+}
+
 /*
  * The type is checked before the open, which has effects on some devices (tapes, watchdogs), and
  * again after it.
  */
-static int open_backing(const char *path, bool *read_only, struct stat *stat_after,
+static int open_backing(const char *path, bool share, bool *read_only, struct stat *stat_after,
 	struct nbdt_error *err)
 {
 	struct stat before;
@@ -76,11 +107,13 @@ static int open_backing(const char *path, bool *read_only, struct stat *stat_aft
 	int result = refuse_type(path, before.st_mode, err);
 	if (result)
 		return result;
-	int fd = open_path(path, read_only);
+	int fd = open_claimed(path, &before, share, read_only, err);
 	if (fd < 0)
-		return nbdt_error_errno(err, fd, "%s", path);
+		return fd;
 	if (fstat(fd, stat_after))
 		result = nbdt_error_errno(err, -errno, "%s", path);
+	else if (S_ISBLK(before.st_mode) != S_ISBLK(stat_after->st_mode))
+		result = nbdt_error_set(err, -ESTALE, "%s: was replaced while it was opened", path);
 	else
 		result = refuse_type(path, stat_after->st_mode, err);
 	if (result) {
@@ -306,7 +339,7 @@ int nbdt_device_open_file(const char *path, const struct nbdt_file_options *opti
 	file->size_limit = options->size_limit;
 	file->rounding = options->block_size ? options->block_size : DEFAULT_BLOCK_SIZE;
 	file->direct_fd = -1;
-	file->fd = open_backing(path, &file->device.read_only, &stat, err);
+	file->fd = open_backing(path, options->share, &file->device.read_only, &stat, err);
 	if (file->fd < 0) {
 		result = file->fd;
 		free(file);

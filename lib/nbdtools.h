@@ -444,6 +444,7 @@ struct nbdt_file_options {
 	bool read_only;
 	bool direct_io;      /* O_DIRECT */
 	bool ignore_trim;    /* offer no trim */
+	bool share;          /* write to a block device also while others use it */
 };
 
 struct nbdt_file_facts {
@@ -456,9 +457,11 @@ struct nbdt_file_facts {
 
 /*
  * Opens a regular file or a block device as a device. A file that can be opened only for reading
- * becomes a read-only device. FACTS may be NULL.
- * Errors: of open(2); -EISDIR, -ENOTBLK neither file nor block device; -ENODATA nothing to serve
- * (empty, or offset at or after the end); -EINVAL options that don't fit.
+ * becomes a read-only device. A block device that is written is opened exclusively, unless it shall
+ * be shared: nobody can mount it meanwhile. FACTS may be NULL.
+ * Errors: of open(2); -EBUSY a block device is mounted, or in use otherwise (the text says by
+ * whom); -EISDIR, -ENOTBLK neither file nor block device; -ENODATA nothing to serve (empty, or
+ * offset at or after the end); -EINVAL options that don't fit.
  */
 int nbdt_device_open_file(const char *path, const struct nbdt_file_options *options,
 	struct nbdt_device **device, struct nbdt_file_facts *facts, struct nbdt_error *err);

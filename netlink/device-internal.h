@@ -38,6 +38,9 @@ bool device_kernel_has_identifiers(void);
 /* The disk, then its partitions in order; *NODES is for free(). Errors: -ENODEV, -ENOMEM. */
 int device_list_nodes(
 	const char *block_root, int index, struct device_node **nodes, size_t *count);
+/* The same for any disk, or partition, which has none itself. */
+int device_list_nodes_of(const char *number_root, unsigned int major, unsigned int minor,
+	struct device_node **nodes, size_t *count);
 
 /* As nbdt_device_set_max_request(). */
 int device_set_max_request_at(

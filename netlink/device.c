@@ -31,15 +31,15 @@ static void cleanup_names(struct name_list *list)
 
 #define CLEANUP_NAMES __attribute__((cleanup(cleanup_names)))
 
-static int select_nbd(const struct dirent *entry)
+static int select_device(const struct dirent *entry)
 {
-	return !strncmp(entry->d_name, "nbd", 3) && strlen(entry->d_name) < DEVICE_NAME_SIZE;
+	return entry->d_name[0] != '.' && strlen(entry->d_name) < DEVICE_NAME_SIZE;
 }
 
-/* What begins with "nbd" in a folder, nbd2 before nbd10; negative errno. */
+/* What may be devices in a folder, nbd2 before nbd10; negative errno. */
 static int read_names(int folder, const char *path, struct name_list *list)
 {
-	int count = scandirat(folder, path, &list->names, select_nbd, versionsort);
+	int count = scandirat(folder, path, &list->names, select_device, versionsort);
 	if (count < 0)
 		return -errno;
 	list->count = (size_t)count;
@@ -69,7 +69,7 @@ static uint64_t read_number(int folder, const char *path, uint64_t limit)
 	return value;
 }
 
-static int read_nodes(int folder, int index, struct device_node **nodes, size_t *count)
+static int read_nodes(int folder, const char *name, struct device_node **nodes, size_t *count)
 {
 	CLEANUP_NAMES struct name_list list = { 0 };
 	char path[DEVICE_NAME_SIZE + sizeof("/partition")];
@@ -80,7 +80,7 @@ static int read_nodes(int folder, int index, struct device_node **nodes, size_t 
 	struct device_node *found = calloc(list.count + 1, sizeof(*found));
 	if (!found)
 		return -ENOMEM;
-	snprintf(found->name, sizeof(found->name), "nbd%d", index);
+	snprintf(found->name, sizeof(found->name), "%s", name);
 	result = sysfs_read_dev(folder, "dev", &found->major, &found->minor);
 	if (result) {
 		free(found);
@@ -90,7 +90,10 @@ static int read_nodes(int folder, int index, struct device_node **nodes, size_t 
 	for (size_t i = 0; i < list.count; i++) {
 		struct device_node *node = &found[*count];
 
-		/* select_nbd() took only what fits, the NUL included. */
+		/* The disk's name begins that of each partition, and saves many looks. */
+		if (strncmp(list.names[i]->d_name, name, strlen(name)) != 0)
+			continue;
+		/* select_device() took only what fits, the NUL included. */
 		memcpy(node->name, list.names[i]->d_name, strlen(list.names[i]->d_name) + 1);
 		snprintf(path, sizeof(path), "%s/partition", node->name);
 		if (faccessat(folder, path, F_OK, 0))
@@ -104,12 +107,37 @@ static int read_nodes(int folder, int index, struct device_node **nodes, size_t 
 	return 0;
 }
 
+static int read_nbd_nodes(int folder, int index, struct device_node **nodes, size_t *count)
+{
+	char name[DEVICE_NAME_SIZE];
+
+	snprintf(name, sizeof(name), "nbd%d", index);
+	int result = read_nodes(folder, name, nodes, count);
+	/* An attribute that is gone from an open folder: the device was just removed. */
+	return result == -ENOENT ? -ENODEV : result;
+}
+
 int device_list_nodes(const char *block_root, int index, struct device_node **nodes, size_t *count)
 {
 	CLEANUP_CLOSE int folder = device_open_folder(block_root, index);
+
+	return folder < 0 ? folder : read_nbd_nodes(folder, index, nodes, count);
+}
+
+int device_list_nodes_of(const char *number_root, unsigned int major, unsigned int minor,
+	struct device_node **nodes, size_t *count)
+{
+	char path[PATH_MAX], target[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%u:%u", number_root, major, minor);
+	ssize_t length = readlink(path, target, sizeof(target) - 1);
+	if (length < 0)
+		return errno == ENOENT ? -ENODEV : -errno;
+	target[length] = '\0';
+	CLEANUP_CLOSE int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder < 0)
-		return folder;
-	int result = read_nodes(folder, index, nodes, count);
+		return errno == ENOENT ? -ENODEV : -errno;
+	int result = read_nodes(folder, basename(target), nodes, count);
 	return result == -ENOENT ? -ENODEV : result;
 }
 
@@ -122,10 +150,9 @@ int device_read_at(const char *block_root, int index, struct nbdt_device_info *i
 	CLEANUP_CLOSE int folder = device_open_folder(block_root, index);
 	if (folder < 0)
 		return folder;
-	int result = read_nodes(folder, index, &nodes, &count);
-	/* An attribute that is gone from an open folder: the device was just removed. */
+	int result = read_nbd_nodes(folder, index, &nodes, &count);
 	if (result)
-		return result == -ENOENT ? -ENODEV : result;
+		return result;
 	memset(info, 0, sizeof(*info));
 	info->index = index;
 	info->major = nodes->major;

@@ -253,11 +253,14 @@ int nbdt_device_announce(int index);
 int nbdt_udev_settle(unsigned int timeout);
 
 /*
- * Writes who uses a device into TEXT: mount points, swap, holders (dm, md), of the disk and of its
- * partitions, e.g. "/dev/nbd0p1 is mounted on /mnt". Returns how many users there are; 0 leaves
- * TEXT empty. Users that only have the node open are not seen.
+ * Writes who uses a device into TEXT: mount points, swap, holders (dm, md, loop, nbd-loop), of the
+ * disk and of its partitions, e.g. "/dev/nbd0p1 is mounted on /mnt". Returns how many users there
+ * are; 0 leaves TEXT empty. Users that only have the node open are not seen.
  */
 int nbdt_device_users(int index, char *text, size_t size);
+
+/* The same for any block device with this number, disk or partition. */
+int nbdt_block_users(unsigned int major, unsigned int minor, char *text, size_t size);
 
 /*
  * Writes the mount points of a device and its partitions into TEXT, separated by ", ". Returns how

@@ -198,6 +198,32 @@ static void find_loops(struct search *search)
 	closedir(folder);
 }
 
+/* Nor are devices of ours, unless they may write. */
+static void find_stacked(struct search *search)
+{
+	CLEANUP_FREE struct nbdt_device_info *list = NULL;
+	struct nbdt_record record;
+	size_t count;
+
+	if (device_list_at(DEVICE_BLOCK_ROOT, &list, &count))
+		return;
+	for (size_t i = 0; i < count; i++) {
+		char name[DEVICE_NAME_SIZE];
+
+		if (!list[i].pid || nbdt_record_read(list[i].index, &record, NULL))
+			continue;
+		/* Of a block device, record.file_dev is the number, and there is no inode. */
+		const struct device_node *node = NULL;
+		if (record.kind == NBDT_KIND_LOOP && !record.file_ino &&
+			nbdt_record_check(&record, &list[i]) != NBDT_RECORD_STALE)
+			node = find_node(search, record.file_dev);
+		snprintf(name, sizeof(name), "nbd%d", list[i].index);
+		if (node)
+			add_holder(search, node, name);
+		nbdt_record_free(&record);
+	}
+}
+
 /* Mount points and names are chosen by others, and this ends up on terminals. */
 static void replace_controls(char *text)
 {
@@ -206,33 +232,47 @@ static void replace_controls(char *text)
 			*text = '?';
 }
 
-/* Prepares a search; false if nothing can be found. NODES is for free(). */
-static bool begin_search(struct search *search, int index, struct device_node **nodes)
+static int find_users(const struct device_node *nodes, size_t count, char *text, size_t size)
 {
-	if (!search->size)
-		return false;
-	search->text[0] = '\0';
-	if (device_list_nodes(DEVICE_BLOCK_ROOT, index, nodes, &search->node_count))
-		return false;
-	search->nodes = *nodes;
-	return true;
+	struct search search = {
+		.nodes = nodes,
+		.node_count = count,
+		.text = text,
+		.size = size,
+	};
+
+	if (!size)
+		return 0;
+	text[0] = '\0';
+	if (!count)
+		return 0;
+	find_mounts(&search);
+	find_swaps(&search);
+	for (size_t i = 0; i < count; i++)
+		find_holders(&search, &nodes[i]);
+	find_btrfs(&search);
+	find_loops(&search);
+	find_stacked(&search);
+	replace_controls(text);
+	return search.found;
 }
 
 int nbdt_device_users(int index, char *text, size_t size)
 {
 	CLEANUP_FREE struct device_node *nodes = NULL;
-	struct search search = { .text = text, .size = size };
+	size_t count = 0;
 
-	if (!begin_search(&search, index, &nodes))
-		return 0;
-	find_mounts(&search);
-	find_swaps(&search);
-	for (size_t i = 0; i < search.node_count; i++)
-		find_holders(&search, &nodes[i]);
-	find_btrfs(&search);
-	find_loops(&search);
-	replace_controls(search.text);
-	return search.found;
+	device_list_nodes(DEVICE_BLOCK_ROOT, index, &nodes, &count);
+	return find_users(nodes, count, text, size);
+}
+
+int nbdt_block_users(unsigned int major, unsigned int minor, char *text, size_t size)
+{
+	CLEANUP_FREE struct device_node *nodes = NULL;
+	size_t count = 0;
+
+	device_list_nodes_of(DEVICE_NUMBER_ROOT, major, minor, &nodes, &count);
+	return find_users(nodes, count, text, size);
 }
 
 int nbdt_device_mountpoints(int index, char *text, size_t size)
@@ -240,8 +280,12 @@ int nbdt_device_mountpoints(int index, char *text, size_t size)
 	CLEANUP_FREE struct device_node *nodes = NULL;
 	struct search search = { .text = text, .size = size, .targets_only = true };
 
-	if (!begin_search(&search, index, &nodes))
+	if (!size)
 		return 0;
+	text[0] = '\0';
+	if (device_list_nodes(DEVICE_BLOCK_ROOT, index, &nodes, &search.node_count))
+		return 0;
+	search.nodes = nodes;
 	find_mounts(&search);
 	replace_controls(search.text);
 	return search.found;

@@ -233,6 +233,30 @@ static void request_size_below_a_page_is_refused(void **state)
 	assert_int_equal(device_set_max_request_at(*state, 7, 1 << 20, &err), -ENODEV);
 }
 
+static void nodes_of_any_disk_or_partition_are_found_by_number(void **state)
+{
+	char numbers[128];
+	struct device_node *nodes;
+	size_t count;
+
+	snprintf(numbers, sizeof(numbers), "%s/dev", (char *)*state);
+	fake_device(*state, "block/sda", "8:0\n");
+	fake_device(*state, "block/sda/sda1", "8:1\n");
+	fake_file(*state, "block/sda/sda1/partition", "1\n");
+	fake_link(*state, "dev/8:0", "../block/sda");
+	fake_link(*state, "dev/8:1", "../block/sda/sda1");
+	assert_int_equal(device_list_nodes_of(numbers, 8, 0, &nodes, &count), 0);
+	assert_int_equal(count, 2);
+	assert_string_equal(nodes[0].name, "sda");
+	assert_string_equal(nodes[1].name, "sda1");
+	free(nodes);
+	assert_int_equal(device_list_nodes_of(numbers, 8, 1, &nodes, &count), 0);
+	assert_int_equal(count, 1);
+	assert_string_equal(nodes[0].name, "sda1");
+	free(nodes);
+	assert_int_equal(device_list_nodes_of(numbers, 8, 2, &nodes, &count), -ENODEV);
+}
+
 static void announcement_reaches_the_disk_and_its_partitions(void **state)
 {
 	fake_device(*state, "nbd3", "43:96\n");
@@ -374,6 +398,7 @@ int main(void)
 		WITH_ROOT(partitions_are_the_folders_that_say_so),
 		WITH_ROOT(request_size_is_cut_to_what_the_kernel_takes),
 		WITH_ROOT(request_size_below_a_page_is_refused),
+		WITH_ROOT(nodes_of_any_disk_or_partition_are_found_by_number),
 		WITH_ROOT(announcement_reaches_the_disk_and_its_partitions),
 		cmocka_unit_test(process_name_does_not_mislead_the_start_time),
 		cmocka_unit_test(damaged_process_line_is_refused),
