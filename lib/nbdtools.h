@@ -473,6 +473,25 @@ int nbdt_device_open_file(const char *path, const struct nbdt_file_options *opti
 void nbdt_device_fail_writes(struct nbdt_device *device, bool on);
 bool nbdt_device_fails_writes(const struct nbdt_device *device);
 
+/*
+ * A part of another device, as a device: SIZE bytes (0: up to the end, as it grows) from OFFSET on,
+ * both multiples of its minimal block. It owns UNDER once this has succeeded, and closes it.
+ * Errors: -ENODATA not within UNDER; -EINVAL not aligned; -ENOMEM.
+ */
+int nbdt_device_open_window(struct nbdt_device *under, uint64_t offset, uint64_t size,
+	struct nbdt_device **device, struct nbdt_error *err);
+
+/*
+ * A device that keeps what is written in PATH, or for NULL in memory until it is closed, and leaves
+ * BASE as it is: sparse, in clusters of 64 KiB. An empty or new file becomes an overlay (0600); one
+ * that is an overlay for a base of the same size goes on with what it has. A flush makes all of it
+ * persistent. It owns BASE once this has succeeded, and closes it. BASE must not change its size.
+ * Errors: -EINVAL PATH is something else, or for another size; -EBUSY another device has it; those
+ * of open(2) and of writing; -ENOMEM.
+ */
+int nbdt_device_open_overlay(struct nbdt_device *base, const char *path,
+	struct nbdt_device **device, struct nbdt_error *err);
+
 /* Server */
 
 struct nbdt_server;

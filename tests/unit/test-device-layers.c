@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Devices above other devices: windows and overlays, against a model of what they should hold. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "nbdtools.h"
+
+#define SIZE (640u * 1024 + 512) /* ten clusters of an overlay, and a piece of one */
+
+struct fixture {
+	char folder[32];
+	char base[64], overlay[64];
+	unsigned char *model, *buffer;
+	struct nbdt_device *device;
+	unsigned int random;
+};
+
+static unsigned int next_random(struct fixture *fixture, unsigned int limit)
+{
+	fixture->random = fixture->random * 1103515245u + 12345u;
+	return (fixture->random >> 8) % limit;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	strcpy(fixture->folder, "/tmp/nbdt-layers-XXXXXX");
+	assert_non_null(mkdtemp(fixture->folder));
+	snprintf(fixture->base, sizeof(fixture->base), "%s/base", fixture->folder);
+	snprintf(fixture->overlay, sizeof(fixture->overlay), "%s/overlay", fixture->folder);
+	fixture->model = malloc(SIZE);
+	fixture->buffer = aligned_alloc(4096, 1024 * 1024);
+	fixture->random = 42;
+	for (size_t i = 0; i < SIZE; i++)
+		fixture->model[i] = (unsigned char)next_random(fixture, 256);
+	FILE *file = fopen(fixture->base, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(fixture->model, 1, SIZE, file), SIZE);
+	assert_int_equal(fclose(file), 0);
+	*state = fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	nbdt_device_close(fixture->device);
+	unlink(fixture->base);
+	unlink(fixture->overlay);
+	rmdir(fixture->folder);
+	free(fixture->model);
+	free(fixture->buffer);
+	free(fixture);
+	return 0;
+}
+
+static struct nbdt_device *open_base(struct fixture *fixture)
+{
+	struct nbdt_device *base;
+
+	assert_int_equal(nbdt_device_open_file(fixture->base, NULL, &base, NULL, NULL), 0);
+	return base;
+}
+
+static void open_overlay(struct fixture *fixture, const char *path)
+{
+	struct nbdt_error err;
+
+	if (nbdt_device_open_overlay(open_base(fixture), path, &fixture->device, &err))
+		fail_msg("%s", err.text);
+}
+
+static int run(struct fixture *fixture,
+	int (*operate)(struct nbdt_device *device, struct nbdt_request *request), uint64_t offset,
+	uint64_t length, unsigned int flags)
+{
+	struct nbdt_request request = {
+		.offset = offset,
+		.length = length,
+		.buffer = fixture->buffer,
+		.flags = flags,
+	};
+
+	return operate(fixture->device, &request);
+}
+
+static void check_all(struct fixture *fixture)
+{
+	assert_int_equal(run(fixture, fixture->device->ops->pread, 0, SIZE, 0), 0);
+	assert_memory_equal(fixture->buffer, fixture->model, SIZE);
+}
+
+static void check_base_is_untouched(struct fixture *fixture)
+{
+	FILE *file = fopen(fixture->base, "r");
+
+	assert_non_null(file);
+	assert_int_equal(fread(fixture->buffer, 1, SIZE + 1, file), SIZE);
+	fclose(file);
+	fixture->random = 42;
+	for (size_t i = 0; i < SIZE; i++)
+		assert_int_equal(fixture->buffer[i], next_random(fixture, 256));
+}
+
+static void change_at_random(struct fixture *fixture)
+{
+	const struct nbdt_device_ops *ops = fixture->device->ops;
+	unsigned int offset = next_random(fixture, SIZE);
+	unsigned int length = next_random(fixture, SIZE - offset) + 1;
+	unsigned int flags = next_random(fixture, 4) ? 0 : NBDT_REQUEST_FUA;
+
+	if (next_random(fixture, 2))
+		length = length % 5000 + 1 < SIZE - offset ? length % 5000 + 1 : length;
+	if (next_random(fixture, 3)) {
+		memset(fixture->buffer, (int)next_random(fixture, 255) + 1, length);
+		assert_int_equal(run(fixture, ops->pwrite, offset, length, flags), 0);
+		memcpy(fixture->model + offset, fixture->buffer, length);
+	} else {
+		assert_int_equal(run(fixture, ops->zero, offset, length, flags), 0);
+		memset(fixture->model + offset, 0, length);
+	}
+}
+
+static void overlay_holds_what_is_written_and_spares_its_base(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_overlay(fixture, NULL);
+	for (int i = 0; i < 300; i++)
+		change_at_random(fixture);
+	check_all(fixture);
+	check_base_is_untouched(fixture);
+}
+
+static void overlay_in_a_file_lasts(void **state)
+{
+	struct fixture *fixture = *state;
+
+	for (int round = 0; round < 5; round++) {
+		open_overlay(fixture, fixture->overlay);
+		check_all(fixture);
+		for (int i = 0; i < 20; i++)
+			change_at_random(fixture);
+		check_all(fixture);
+		nbdt_device_close(fixture->device);
+		fixture->device = NULL;
+	}
+	check_base_is_untouched(fixture);
+}
+
+static void overlay_is_sparse(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stat status;
+
+	open_overlay(fixture, fixture->overlay);
+	memset(fixture->buffer, 1, 512);
+	assert_int_equal(run(fixture, fixture->device->ops->pwrite, 9 * 65536, 512, 0), 0);
+	assert_int_equal(run(fixture, fixture->device->ops->flush, 0, 0, 0), 0);
+	assert_int_equal(stat(fixture->overlay, &status), 0);
+	assert_true(status.st_blocks * 512 <= 128 * 1024);
+}
+
+static void overlay_gives_space_back_and_reads_zeroes_after_trim(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stat status;
+
+	open_overlay(fixture, fixture->overlay);
+	memset(fixture->buffer, 1, 8 * 65536);
+	assert_int_equal(run(fixture, fixture->device->ops->pwrite, 0, 8 * 65536, 0), 0);
+	assert_int_equal(run(fixture, fixture->device->ops->trim, 0, 8 * 65536, 0), 0);
+	assert_int_equal(run(fixture, fixture->device->ops->flush, 0, 0, 0), 0);
+	memset(fixture->model, 0, 8 * 65536);
+	check_all(fixture);
+	assert_int_equal(stat(fixture->overlay, &status), 0);
+	assert_true(status.st_blocks * 512 <= 128 * 1024);
+}
+
+static void trim_of_a_part_loses_nothing_around_it(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_overlay(fixture, NULL);
+	assert_int_equal(run(fixture, fixture->device->ops->trim, 100, 200, 0), 0);
+	check_all(fixture);
+}
+
+static void overlay_of_another_size_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct nbdt_error err;
+
+	open_overlay(fixture, fixture->overlay);
+	nbdt_device_close(fixture->device);
+	fixture->device = NULL;
+	assert_int_equal(truncate(fixture->base, SIZE - 512), 0);
+	struct nbdt_device *base = open_base(fixture);
+	assert_int_equal(nbdt_device_open_overlay(base, fixture->overlay, &fixture->device, &err),
+		-EINVAL);
+	assert_non_null(strstr(err.text, "is an overlay for 655872 bytes"));
+	nbdt_device_close(base);
+}
+
+static void other_files_are_no_overlays(void **state)
+{
+	struct fixture *fixture = *state;
+	struct nbdt_error err;
+	struct stat status;
+
+	struct nbdt_device *base = open_base(fixture);
+	FILE *file = fopen(fixture->overlay, "w");
+	assert_non_null(file);
+	fputs("precious", file);
+	fclose(file);
+	assert_int_equal(nbdt_device_open_overlay(base, fixture->overlay, &fixture->device, &err),
+		-EINVAL);
+	assert_int_equal(stat(fixture->overlay, &status), 0);
+	assert_int_equal(status.st_size, 8);
+	assert_int_equal(
+		nbdt_device_open_overlay(base, fixture->folder, &fixture->device, &err), -EISDIR);
+	nbdt_device_close(base);
+}
+
+static void overlay_has_one_user(void **state)
+{
+	struct fixture *fixture = *state;
+	struct nbdt_device *second;
+	struct nbdt_error err;
+
+	open_overlay(fixture, fixture->overlay);
+	struct nbdt_device *base = open_base(fixture);
+	assert_int_equal(nbdt_device_open_overlay(base, fixture->overlay, &second, &err), -EBUSY);
+	nbdt_device_close(base);
+}
+
+static void window_shows_its_part(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(nbdt_device_open_window(open_base(fixture), 1024, 4096, &fixture->device,
+		NULL), 0);
+	assert_int_equal(nbdt_device_size(fixture->device), 4096);
+	assert_int_equal(run(fixture, fixture->device->ops->pread, 100, 3996, 0), 0);
+	assert_memory_equal(fixture->buffer, fixture->model + 1124, 3996);
+	memset(fixture->buffer, 7, 512);
+	assert_int_equal(run(fixture, fixture->device->ops->pwrite, 512, 512, 0), 0);
+	nbdt_device_close(fixture->device);
+	fixture->device = open_base(fixture);
+	memset(fixture->model + 1536, 7, 512);
+	check_all(fixture);
+}
+
+static void window_keeps_its_offset_for_another_try(void **state)
+{
+	struct fixture *fixture = *state;
+	struct nbdt_request request = { .flags = NBDT_REQUEST_NOWAIT };
+
+	assert_int_equal(nbdt_device_open_window(open_base(fixture), 1024, 4096, &fixture->device,
+		NULL), 0);
+	fixture->device->ops->flush(fixture->device, &request);
+	request.length = 512;
+	request.offset = 512;
+	assert_int_equal(fixture->device->ops->zero(fixture->device, &request), -EAGAIN);
+	assert_int_equal(request.offset, 512);
+}
+
+static void window_must_lie_within(void **state)
+{
+	static const struct { uint64_t offset, size; } bad[] = {
+		{ SIZE, 0 }, { 0, SIZE + 1 }, { 512, SIZE }, { UINT64_MAX, 1 }, { 1, UINT64_MAX },
+	};
+	struct fixture *fixture = *state;
+	struct nbdt_device *base = open_base(fixture);
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(nbdt_device_open_window(base, bad[i].offset, bad[i].size,
+			&fixture->device, NULL), -ENODATA);
+	fixture->device = base;
+}
+
+static void window_grows_with_what_lies_under_it(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(
+		nbdt_device_open_window(open_base(fixture), 512, 0, &fixture->device, NULL), 0);
+	assert_int_equal(truncate(fixture->base, 2 * SIZE), 0);
+	assert_int_equal(fixture->device->ops->resize(fixture->device, NULL), 0);
+	assert_int_equal(nbdt_device_size(fixture->device), 2 * SIZE - 512);
+}
+
+static void layers_stack(void **state)
+{
+	struct fixture *fixture = *state;
+	struct nbdt_device *window;
+
+	assert_int_equal(
+		nbdt_device_open_window(open_base(fixture), 65536, 131072, &window, NULL), 0);
+	assert_int_equal(nbdt_device_open_overlay(window, NULL, &fixture->device, NULL), 0);
+	memset(fixture->buffer, 3, 100);
+	assert_int_equal(run(fixture, fixture->device->ops->pwrite, 65500, 100, 0), 0);
+	memset(fixture->model + 65536 + 65500, 3, 100);
+	assert_int_equal(run(fixture, fixture->device->ops->pread, 0, 131072, 0), 0);
+	assert_memory_equal(fixture->buffer, fixture->model + 65536, 131072);
+	check_base_is_untouched(fixture);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(overlay_holds_what_is_written_and_spares_its_base),
+		TEST(overlay_in_a_file_lasts),
+		TEST(overlay_is_sparse),
+		TEST(overlay_gives_space_back_and_reads_zeroes_after_trim),
+		TEST(trim_of_a_part_loses_nothing_around_it),
+		TEST(overlay_of_another_size_is_refused),
+		TEST(other_files_are_no_overlays),
+		TEST(overlay_has_one_user),
+		TEST(window_shows_its_part),
+		TEST(window_keeps_its_offset_for_another_try),
+		TEST(window_must_lie_within),
+		TEST(window_grows_with_what_lies_under_it),
+		TEST(layers_stack),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
