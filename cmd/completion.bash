@@ -8,6 +8,16 @@ _nbd_tools_devices() {
 	done
 }
 
+# Names of entries; what /etc/nbdtab has as a device is one too.
+_nbd_tools_entries() {
+	local file
+	[[ -r /etc/nbdtab ]] && awk '!/^[[:blank:]]*#/ && NF > 2 { sub("^/dev/", "", $1); print $1 }' /etc/nbdtab
+	for file in /etc/nbd/*.conf; do
+		file=${file##*/}
+		[[ $file != '*.conf' ]] && echo "${file%.conf}"
+	done
+}
+
 _nbd_tools() {
 	local command=${COMP_WORDS[0]} word=${COMP_WORDS[COMP_CWORD]}
 	local previous=${COMP_WORDS[COMP_CWORD - 1]}
@@ -18,12 +28,21 @@ _nbd_tools() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 		;;
+	--entry)
+		mapfile -t COMPREPLY < <(compgen -W "$(_nbd_tools_entries)" -- "$word")
+		return
+		;;
 	esac
 	if [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$("$command" --long-options 2>/dev/null)" -- "$word")
 		return
 	fi
-	mapfile -t COMPREPLY < <(compgen -W "$(_nbd_tools_devices)" -- "$word")
+	local words
+	words=$(_nbd_tools_devices)
+	case ${command##*/} in
+	nbd-connect | nbd-disconnect) words+=" $(_nbd_tools_entries)" ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 	[[ ${command##*/} == nbd-loop ]] && mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$word")
 }
 

@@ -9,12 +9,14 @@
 
 static const char help_text[] =
 	"Usage: nbd-connect [options] URI… [DEVICE]       attach an export, print the device\n"
-	"       nbd-connect [options] HOST [PORT] DEVICE  the same, as nbd-client has it\n"
+	"       nbd-connect [options] NAME [DEVICE]       attach an entry of nbdtab or /etc/nbd\n"
+	"       nbd-connect [options] HOST [PORT] DEVICE  an export, as nbd-client has it\n"
 	"       nbd-connect [options] HOST[:PORT] [DEVICE] -N NAME\n"
 	"       nbd-connect [options] -u SOCKET [DEVICE]\n"
 	"       nbd-connect -d DEVICE                     detach\n"
 	"       nbd-connect -c DEVICE                     is it connected? (0 yes, 1 no)\n"
 	"\n"
+	"      --entry=NAME          attach this entry\n"
 	"      --wait=SECONDS        keep trying while no server answers (default 0)\n"
 	"      --idempotent          if it is attached already, print its device\n"
 	"  -N, --name=NAME           the export's name (default: the default export)\n"
@@ -46,6 +48,7 @@ static const char help_text[] =
 enum long_option {
 	OPTION_CONNECT_TIMEOUT = 256,
 	OPTION_DRY_RUN,
+	OPTION_ENTRY,
 	OPTION_FOREGROUND,
 	OPTION_IDEMPOTENT,
 	OPTION_WAIT,
@@ -66,6 +69,7 @@ static const struct option long_options[] = {
 	{ "ioctl", no_argument, NULL, 'L' },
 	{ "connect-timeout", required_argument, NULL, OPTION_CONNECT_TIMEOUT },
 	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
+	{ "entry", required_argument, NULL, OPTION_ENTRY },
 	{ "foreground", no_argument, NULL, OPTION_FOREGROUND },
 	{ "idempotent", no_argument, NULL, OPTION_IDEMPOTENT },
 	{ "no-optgo", no_argument, NULL, 'g' },
@@ -200,6 +204,9 @@ static enum command_status set_option(int option, struct connect_arguments *argu
 	case 'N':
 		arguments->name = optarg;
 		return STATUS_DONE;
+	case OPTION_ENTRY:
+		arguments->entry = optarg;
+		return STATUS_DONE;
 	case 'u':
 		arguments->socket = optarg;
 		return STATUS_DONE;
@@ -232,6 +239,13 @@ static bool print_and_exit(int option)
 	return true;
 }
 
+/* Those that an entry may take even if it turns out to have an image file. */
+static bool is_for_all_entries(int option)
+{
+	return option == OPTION_ENTRY || option == OPTION_FOREGROUND || option == OPTION_IDEMPOTENT
+	       || option == OPTION_WAIT || option == 'q' || option == 'v';
+}
+
 enum command_status connect_read_arguments(
 	int argc, char **argv, struct connect_arguments *arguments)
 {
@@ -245,6 +259,8 @@ enum command_status connect_read_arguments(
 		enum command_status status = set_option(option, arguments);
 		if (status)
 			return status;
+		if (!is_for_all_entries(option))
+			arguments->only_for_exports = true;
 	}
 	arguments->operands = argv + optind;
 	arguments->operand_count = argc - optind;

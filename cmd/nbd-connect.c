@@ -92,13 +92,18 @@ static void free_addresses(struct connect_options *connect)
 	free(connect->uris);
 }
 
-static enum command_status attach(struct connect_arguments *arguments)
+static enum command_status attach(struct connect_arguments *arguments, int argc, char **argv)
 {
+	struct nbdt_entry entry = { 0 };
+
 	take_device(arguments);
-	enum command_status status = parse_addresses(arguments);
+	enum command_status status = connect_expand_entry(arguments, argc, argv, &entry);
+	if (!status)
+		status = parse_addresses(arguments);
 	if (!status)
 		status = connect_attach(&arguments->connect);
 	free_addresses(&arguments->connect);
+	nbdt_entry_clear(&entry);
 	return status;
 }
 
@@ -125,11 +130,11 @@ static int check(int index)
 	return 0;
 }
 
-static int run(struct connect_arguments *arguments)
+static int run(struct connect_arguments *arguments, int argc, char **argv)
 {
 	if (arguments->mode == CONNECT_ATTACH)
-		return (int)attach(arguments);
-	if (arguments->operand_count != 1)
+		return (int)attach(arguments, argc, argv);
+	if (arguments->operand_count != 1 || arguments->entry)
 		return (int)usage_error("exactly one DEVICE");
 	int index = nbdt_device_parse(arguments->operands[0], true);
 	if (index < 0)
@@ -145,6 +150,6 @@ int main(int argc, char **argv)
 	connect_set_defaults(&arguments);
 	int status = (int)connect_read_arguments(argc, argv, &arguments);
 	if (!status)
-		status = run(&arguments);
+		status = run(&arguments, argc, argv);
 	return (int)finish_stdout((enum command_status)status);
 }

@@ -40,6 +40,8 @@ struct connect_arguments {
 	struct connect_options connect;
 	const char *name;      /* -N, or NULL */
 	const char *socket;    /* -u, or NULL */
+	const char *entry;     /* --entry, or NULL */
+	bool only_for_exports; /* an option was given that an image file cannot have */
 	char **operands;
 	int operand_count;
 };
@@ -48,6 +50,14 @@ struct connect_arguments {
 void connect_set_defaults(struct connect_arguments *arguments);
 enum command_status connect_read_arguments(
 	int argc, char **argv, struct connect_arguments *arguments);
+
+/*
+ * connect-entry.c: where the command line ARGV means an entry, makes ARGUMENTS what the entry and
+ * ARGV say together; they live as long as ENTRY. An entry with an image file ends here, with
+ * nbd-loop in our place.
+ */
+enum command_status connect_expand_entry(struct connect_arguments *arguments, int argc,
+	char **argv, struct nbdt_entry *entry);
 
 /*
  * connect-attach.c: negotiates, attaches, waits, and prints the device; or with dry_run only tells

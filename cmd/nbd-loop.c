@@ -1,382 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nbd-loop: an image file as a block device. Options in; the parts are loop-attach.c and
- * loop-list.c.
+ * nbd-loop: an image file as a block device. Operands in; the options are in loop-options.c, the
+ * work is in loop-attach.c, loop-detach.c and loop-list.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "entry.h"
 #include "nbd-loop.h"
-
-static const char help_text[] =
-	"Usage: nbd-loop [options] FILE [DEVICE]           attach a file, print the device\n"
-	"       nbd-loop [options] FILE -- COMMAND [ARG…]  attach, run the command, detach\n"
-	"       nbd-loop -d DEVICE|FILE…                   detach\n"
-	"       nbd-loop -D                                detach all\n"
-	"       nbd-loop [-l] [DEVICE]                     list\n"
-	"       nbd-loop -j FILE [-o OFFSET]               list the devices of a file\n"
-	"       nbd-loop -c DEVICE…                        take over a changed file size\n"
-	"\n"
-	"Attaching:\n"
-	"  -o, --offset=SIZE          begin at this offset in the file\n"
-	"      --sizelimit=SIZE       use no more than this of the file\n"
-	"  -b, --sector-size=SIZE     logical block size, 512 to the page size\n"
-	"  -r, --read-only            attach read-only\n"
-	"      --direct-io[=on|off]   bypass the page cache of the file\n"
-	"      --discard=unmap|ignore punch holes for TRIM (default), or offer no TRIM\n"
-	"      --connections=N        serve over N connections (default 1)\n"
-	"  -t, --timeout=SECONDS      fail requests after this time (default 30, with several\n"
-	"                             connections 120)\n"
-	"      --ioctl                attach by ioctl even where netlink can be had\n"
-	"      --force                attach a file that is attached for writing already, or a\n"
-	"                             block device that is in use\n"
-	"      --idempotent           if it is attached already, print its device\n"
-	"      --foreground           stay in the foreground, tell systemd; SIGTERM detaches\n"
-	"      --pid-file=FILE        write the server's process number there\n"
-	"  -f, --find, -L, --nooverlap, -P, --partscan, --show\n"
-	"                             accepted for losetup's sake: always so\n"
-	"\n"
-	"Listing:\n"
-	"  -l, --list, -a, --all      list loop devices\n"
-	"  -j, --associated=FILE      only those of this file, one on a line\n"
-	"  -O, --output=COLUMNS       these columns\n"
-	"      --output-all           all columns\n"
-	"  -n, --noheadings           no headings\n"
-	"      --raw                  no alignment\n"
-	"  -J, --json                 JSON\n"
-	"      --bytes                sizes in bytes\n"
-	"\n"
-	"  -d, --detach               detach the operands\n"
-	"  -D, --detach-all           detach all loop devices of nbd-loop\n"
-	"  -c, --set-capacity         take over the file's size\n"
-	"  -q, --quiet                no warnings\n"
-	"  -v, --verbose              say more\n"
-	"  -h, --help                 this text\n"
-	"  -V, --version              the version\n"
-	"\n"
-	"Sizes take K, M, G, T or KiB … (1024) and KB … (1000).\n"
-	"SIGUSR1 to the server switches the failing of writes on and off.\n";
 
 /*
  * Seconds. With one connection the server switches the kernel's timeout off while a request is
  * slow; with several the kernel cannot be told to wait, so they get more time.
  */
-#define TIMEOUT_UNSET UINT64_MAX
 #define TIMEOUT_SINGLE 30
 #define TIMEOUT_SEVERAL 120
 
-enum mode {
-	MODE_DEFAULT, /* attach, or list without a FILE */
-	MODE_DETACH,
-	MODE_DETACH_ALL,
-	MODE_LIST,
-	MODE_ASSOCIATED,
-	MODE_RESIZE,
-};
-
-enum long_option {
-	OPTION_SIZELIMIT = 256,
-	OPTION_DIRECT_IO,
-	OPTION_DISCARD,
-	OPTION_CONNECTIONS,
-	OPTION_IOCTL,
-	OPTION_FORCE,
-	OPTION_IDEMPOTENT,
-	OPTION_FOREGROUND,
-	OPTION_PID_FILE,
-	OPTION_SHOW,
-	OPTION_OUTPUT_ALL,
-	OPTION_RAW,
-	OPTION_BYTES,
-	OPTION_LONG_OPTIONS,
-};
-
-static const struct option long_options[] = {
-	{ "offset", required_argument, NULL, 'o' },
-	{ "sizelimit", required_argument, NULL, OPTION_SIZELIMIT },
-	{ "sector-size", required_argument, NULL, 'b' },
-	{ "read-only", no_argument, NULL, 'r' },
-	{ "direct-io", optional_argument, NULL, OPTION_DIRECT_IO },
-	{ "discard", required_argument, NULL, OPTION_DISCARD },
-	{ "connections", required_argument, NULL, OPTION_CONNECTIONS },
-	{ "timeout", required_argument, NULL, 't' },
-	{ "ioctl", no_argument, NULL, OPTION_IOCTL },
-	{ "force", no_argument, NULL, OPTION_FORCE },
-	{ "idempotent", no_argument, NULL, OPTION_IDEMPOTENT },
-	{ "foreground", no_argument, NULL, OPTION_FOREGROUND },
-	{ "pid-file", required_argument, NULL, OPTION_PID_FILE },
-	{ "find", no_argument, NULL, 'f' },
-	{ "nooverlap", no_argument, NULL, 'L' },
-	{ "partscan", no_argument, NULL, 'P' },
-	{ "show", no_argument, NULL, OPTION_SHOW },
-	{ "list", no_argument, NULL, 'l' },
-	{ "all", no_argument, NULL, 'a' },
-	{ "associated", required_argument, NULL, 'j' },
-	{ "output", required_argument, NULL, 'O' },
-	{ "output-all", no_argument, NULL, OPTION_OUTPUT_ALL },
-	{ "noheadings", no_argument, NULL, 'n' },
-	{ "raw", no_argument, NULL, OPTION_RAW },
-	{ "json", no_argument, NULL, 'J' },
-	{ "bytes", no_argument, NULL, OPTION_BYTES },
-	{ "detach", no_argument, NULL, 'd' },
-	{ "detach-all", no_argument, NULL, 'D' },
-	{ "set-capacity", no_argument, NULL, 'c' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ "long-options", no_argument, NULL, OPTION_LONG_OPTIONS },
-	{ NULL, 0, NULL, 0 },
-};
-
-struct arguments {
-	enum mode mode;
-	bool find; /* -f, which makes no sense alone */
-	struct loop_options attach;
-	struct loop_filter filter;
-	struct table_options table;
-	char **operands;
-	int operand_count;
-};
-
-/* Options whose work is done at once, and which end the command. */
-static bool print_and_exit(int option)
-{
-	switch (option) {
-	case 'h':
-		print_help(help_text);
-		print_column_help(loop_columns, LOOP_COLUMN_COUNT);
-		return true;
-	case 'V':
-		print_version();
-		return true;
-	case OPTION_LONG_OPTIONS:
-		print_long_options(long_options);
-		return true;
-	default:
-		return false;
-	}
-}
-
-static enum command_status set_size(const char *option, uint64_t *bytes)
-{
-	int result = nbdt_parse_size(optarg, bytes);
-
-	return result ? usage_error("%s: not a size: %s", option, optarg) : STATUS_DONE;
-}
-
-static enum command_status set_block_size(struct loop_options *attach)
-{
-	uint64_t bytes;
-
-	if (nbdt_parse_size(optarg, &bytes) || bytes < 512 || bytes > (uint64_t)getpagesize()
-		|| (bytes & (bytes - 1)))
-		return usage_error("block size %s: must be a power of two from 512 to %d", optarg,
-			getpagesize());
-	attach->block_size = (uint32_t)bytes;
-	attach->image.block_size = attach->block_size;
-	return STATUS_DONE;
-}
-
-static enum command_status set_number(const char *what, uint64_t maximum, uint64_t *number)
-{
-	if (parse_number(optarg, maximum, number))
-		return usage_error("%s: not a number up to %llu: %s", what,
-			(unsigned long long)maximum, optarg);
-	return STATUS_DONE;
-}
-
-static enum command_status set_switch(
-	const char *option, const char *on, const char *off, bool *value)
-{
-	if (strcmp(optarg, on) && strcmp(optarg, off))
-		return usage_error("%s takes %s or %s, not %s", option, on, off, optarg);
-	*value = !strcmp(optarg, on);
-	return STATUS_DONE;
-}
-
-static enum command_status set_connections(struct loop_options *attach)
-{
-	uint64_t number;
-
-	enum command_status status = set_number("--connections", 128, &number);
-	if (!status && !number)
-		status = usage_error("--connections: at least 1");
-	if (!status)
-		attach->connections = (unsigned int)number;
-	return status;
-}
-
-static enum command_status set_attach_option(int option, struct loop_options *attach)
-{
-	enum command_status status;
-	bool unmap = true;
-
-	switch (option) {
-	case OPTION_SIZELIMIT:
-		return set_size("--sizelimit", &attach->image.size_limit);
-	case 'b':
-		return set_block_size(attach);
-	case 'r':
-		attach->image.read_only = true;
-		return STATUS_DONE;
-	case OPTION_DIRECT_IO:
-		attach->image.direct_io = true;
-		return optarg ? set_switch("--direct-io", "on", "off", &attach->image.direct_io)
-			      : STATUS_DONE;
-	case OPTION_DISCARD:
-		status = set_switch("--discard", "unmap", "ignore", &unmap);
-		attach->image.ignore_trim = !unmap;
-		return status;
-	case OPTION_CONNECTIONS:
-		return set_connections(attach);
-	case 't':
-		return set_number("--timeout", 86400, &attach->timeout);
-	case OPTION_IOCTL:
-		attach->ioctl = true;
-		return STATUS_DONE;
-	case OPTION_FORCE:
-		attach->force = true;
-		return STATUS_DONE;
-	case OPTION_IDEMPOTENT:
-		attach->idempotent = true;
-		return STATUS_DONE;
-	case OPTION_FOREGROUND:
-		attach->foreground = true;
-		return STATUS_DONE;
-	case OPTION_PID_FILE:
-		attach->pid_file = optarg;
-		return STATUS_DONE;
-	default:
-		return STATUS_USAGE;
-	}
-}
-
-static void set_table_option(int option, struct table_options *table)
-{
-	switch (option) {
-	case 'O':
-		table->columns = optarg;
-		break;
-	case OPTION_OUTPUT_ALL:
-		table->all_columns = true;
-		break;
-	case 'n':
-		table->no_headings = true;
-		break;
-	case OPTION_RAW:
-		table->raw = true;
-		break;
-	case 'J':
-		table->json = true;
-		break;
-	case OPTION_BYTES:
-		table->bytes = true;
-		break;
-	}
-}
-
-static enum command_status set_mode(struct arguments *arguments, enum mode mode)
-{
-	if (arguments->mode != MODE_DEFAULT && arguments->mode != mode)
-		return usage_error("only one of -d, -D, -l, -j and -c at a time");
-	arguments->mode = mode;
-	return STATUS_DONE;
-}
-
-static enum command_status set_option(int option, struct arguments *arguments)
-{
-	switch (option) {
-	case 'o':
-		arguments->filter.has_offset = true;
-		return set_size("--offset", &arguments->filter.offset);
-	case 'f':
-		arguments->find = true;
-		return STATUS_DONE;
-	case 'L':
-	case 'P':
-	case OPTION_SHOW:
-		return STATUS_DONE;
-	case 'd':
-		return set_mode(arguments, MODE_DETACH);
-	case 'D':
-		return set_mode(arguments, MODE_DETACH_ALL);
-	case 'l':
-	case 'a':
-		return set_mode(arguments, MODE_LIST);
-	case 'c':
-		return set_mode(arguments, MODE_RESIZE);
-	case 'j':
-		arguments->filter.file = optarg;
-		return set_mode(arguments, MODE_ASSOCIATED);
-	case 'O':
-	case 'n':
-	case 'J':
-	case OPTION_OUTPUT_ALL:
-	case OPTION_RAW:
-	case OPTION_BYTES:
-		set_table_option(option, &arguments->table);
-		return STATUS_DONE;
-	case 'q':
-		verbosity = QUIET;
-		return STATUS_DONE;
-	case 'v':
-		verbosity = VERBOSE;
-		return STATUS_DONE;
-	case '?':
-		point_to_help();
-		return STATUS_USAGE;
-	default:
-		return set_attach_option(option, &arguments->attach);
-	}
-}
-
-/* Takes a captive command off the end, before getopt moves its words about. */
-static int split_command(int argc, char **argv, struct arguments *arguments)
-{
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--"))
-			continue;
-		arguments->attach.command = &argv[i + 1];
-		return i;
-	}
-	return argc;
-}
-
-static enum command_status read_arguments(int argc, char **argv, struct arguments *arguments)
-{
-	bool has_command = argc != split_command(argc, argv, arguments);
-	int option;
-
-	argc = split_command(argc, argv, arguments);
-	if (has_command && !arguments->attach.command[0])
-		return usage_error("no command after --");
-	while ((option = getopt_long(argc, argv, "o:b:rt:fLPlaj:O:nJdDcqvhV", long_options, NULL))
-		!= -1) {
-		if (print_and_exit(option))
-			exit((int)finish_stdout(STATUS_DONE));
-		enum command_status status = set_option(option, arguments);
-		if (status)
-			return status;
-	}
-	arguments->operands = argv + optind;
-	arguments->operand_count = argc - optind;
-	arguments->attach.image.offset = arguments->filter.offset;
-	if (arguments->attach.command && arguments->mode != MODE_DEFAULT)
-		return usage_error("a command can only follow a file that is attached");
-	if (arguments->attach.command
-		&& (arguments->attach.foreground || arguments->attach.idempotent))
-		return usage_error("a command excludes --foreground and --idempotent");
-	if (arguments->operand_count
-		&& (arguments->mode == MODE_DETACH_ALL || arguments->mode == MODE_ASSOCIATED))
-		return usage_error("-D and -j take no operands: %s", arguments->operands[0]);
-	return STATUS_DONE;
-}
-
 /* A device's operand, or a file's: exactly one of two may be a device. */
-static enum command_status attach_operands(struct arguments *arguments)
+static enum command_status read_operands(struct loop_arguments *arguments)
 {
 	struct loop_options *attach = &arguments->attach;
 
@@ -395,16 +37,78 @@ static enum command_status attach_operands(struct arguments *arguments)
 		else
 			attach->file = arguments->operands[i];
 	}
-	if (!attach->file)
+	return STATUS_DONE;
+}
+
+static enum command_status attach(struct loop_options *options)
+{
+	options->image.share = options->force;
+	if (options->timeout == LOOP_TIMEOUT_UNSET)
+		options->timeout = options->connections > 1 ? TIMEOUT_SEVERAL : TIMEOUT_SINGLE;
+	return loop_attach(options);
+}
+
+static enum command_status attach_operands(struct loop_arguments *arguments)
+{
+	enum command_status status = read_operands(arguments);
+
+	if (status)
+		return status;
+	if (!arguments->attach.file)
 		return usage_error("no FILE to attach");
-	attach->image.share = attach->force;
-	if (attach->timeout == TIMEOUT_UNSET)
-		attach->timeout = attach->connections > 1 ? TIMEOUT_SEVERAL : TIMEOUT_SINGLE;
-	return loop_attach(attach);
+	return attach(&arguments->attach);
+}
+
+static enum command_status read_arguments(int argc, char **argv, void *arguments)
+{
+	return loop_read_arguments(argc, argv, arguments);
+}
+
+/* The entry's options, then those of the command line. */
+static enum command_status attach_found(
+	int argc, char **argv, struct loop_arguments *arguments, const struct nbdt_entry *entry)
+{
+	loop_set_defaults(arguments);
+	enum command_status status = entry_read_options(entry, read_arguments, arguments);
+	if (!status)
+		status = loop_read_arguments(argc, argv, arguments);
+	if (!status)
+		status = read_operands(arguments);
+	if (status)
+		return status;
+	if (arguments->attach.file)
+		return usage_error("--entry takes a DEVICE beside it, but no FILE");
+	arguments->attach.entry = entry->name;
+	arguments->attach.file = entry->sources[0];
+	if (arguments->attach.index == NBDT_INDEX_ANY)
+		arguments->attach.index = entry->index;
+	return attach(&arguments->attach);
+}
+
+static enum command_status attach_entry(int argc, char **argv, struct loop_arguments *arguments)
+{
+	char name[NBDT_MAX_ENTRY_NAME + 1];
+	struct nbdt_entry entry = { 0 };
+	struct nbdt_error err;
+
+	if (arguments->mode != LOOP_DEFAULT)
+		return usage_error("--entry only attaches");
+	enum command_status status = entry_read_name(arguments->entry, name);
+	if (status)
+		return status;
+	if (entry_find(name, &entry, &err))
+		status = entry_report(&err);
+	else if (entry.kind != NBDT_KIND_LOOP)
+		status = usage_error("%s: its entry has no image file; nbd-connect attaches it",
+			name);
+	else
+		status = attach_found(argc, argv, arguments, &entry);
+	nbdt_entry_clear(&entry);
+	return status;
 }
 
 static enum command_status for_each_operand(
-	struct arguments *arguments, enum command_status (*act)(const char *operand))
+	struct loop_arguments *arguments, enum command_status (*act)(const char *operand))
 {
 	enum command_status status = STATUS_DONE;
 
@@ -415,7 +119,7 @@ static enum command_status for_each_operand(
 	return status;
 }
 
-static enum command_status list_operands(struct arguments *arguments, bool bare)
+static enum command_status list_operands(struct loop_arguments *arguments, bool bare)
 {
 	if (arguments->operand_count > 1)
 		return usage_error("at most one DEVICE");
@@ -427,20 +131,22 @@ static enum command_status list_operands(struct arguments *arguments, bool bare)
 	return loop_list(&arguments->filter, &arguments->table);
 }
 
-static enum command_status run(struct arguments *arguments)
+static enum command_status run(int argc, char **argv, struct loop_arguments *arguments)
 {
+	if (arguments->entry)
+		return attach_entry(argc, argv, arguments);
 	switch (arguments->mode) {
-	case MODE_DETACH:
+	case LOOP_DETACH:
 		return for_each_operand(arguments, loop_detach);
-	case MODE_DETACH_ALL:
+	case LOOP_DETACH_ALL:
 		return loop_detach_all();
-	case MODE_RESIZE:
+	case LOOP_RESIZE:
 		return for_each_operand(arguments, loop_resize);
-	case MODE_LIST:
+	case LOOP_LIST:
 		return list_operands(arguments, true);
-	case MODE_ASSOCIATED:
+	case LOOP_ASSOCIATED:
 		return loop_list_associated(&arguments->filter);
-	case MODE_DEFAULT:
+	case LOOP_DEFAULT:
 		break;
 	}
 	if (arguments->find && !arguments->operand_count)
@@ -457,14 +163,12 @@ static enum command_status run(struct arguments *arguments)
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = {
-		.attach = { .index = NBDT_INDEX_ANY, .connections = 1, .timeout = TIMEOUT_UNSET },
-		.filter = { .index = NBDT_INDEX_ANY },
-	};
+	struct loop_arguments arguments;
 
 	open_standard_descriptors();
-	enum command_status status = read_arguments(argc, argv, &arguments);
+	loop_set_defaults(&arguments);
+	enum command_status status = loop_read_arguments(argc, argv, &arguments);
 	if (!status)
-		status = run(&arguments);
+		status = run(argc, argv, &arguments);
 	return (int)finish_stdout(status);
 }
