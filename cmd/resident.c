@@ -174,13 +174,27 @@ static void disconnect_leftover(const struct resident *resident)
 	nbdt_kernel_disconnect(resident->index, NULL);
 }
 
+/* The record goes last: who waits for that finds the image closed. */
+static void let_go(struct resident *resident)
+{
+	char uuid[sizeof(resident->attachment->uuid)];
+
+	memcpy(uuid, resident->attachment->uuid, sizeof(uuid));
+	nbdt_control_close(resident->control);
+	nbdt_loopback_finish(resident->loopback);
+	resident->loopback = NULL;
+	nbdt_device_close(resident->device);
+	resident->device = NULL;
+	resident->attachment = NULL;
+	if (nbdt_record_remove(resident->index, uuid, NULL) > 0)
+		nbdt_device_announce(resident->index);
+}
+
 void resident_run(struct resident *resident)
 {
 	while (!handle_events(resident))
 		;
 	disconnect_leftover(resident);
-	nbdt_control_close(resident->control);
-	if (nbdt_record_remove(resident->index, resident->attachment->uuid, NULL) > 0)
-		nbdt_device_announce(resident->index);
+	let_go(resident);
 	say_notice("nbd%d: detached", resident->index);
 }

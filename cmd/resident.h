@@ -26,8 +26,8 @@ struct resident {
 int resident_block_signals(struct resident *resident);
 
 /*
- * Serves signals, the control channel and the link until the device is gone; then removes its
- * record.
+ * Serves signals, the control channel and the link until the device is gone; then ends what served
+ * it, closes the image and removes the record.
  */
 void resident_run(struct resident *resident);
 

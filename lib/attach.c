@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attaching and detaching: sockets to the kernel, with a record; and the safe way back. */
 #include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "backoff.h"
 #include "cleanup.h"
 #include "nbdtools.h"
+#include "process.h"
 
 #define DETACH_TIMEOUT 10     /* seconds */
 #define OWN_FLUSH_TIMEOUT 300 /* seconds: gigabytes of dirty data on a slow disk */
@@ -121,27 +121,35 @@ void nbdt_attachment_release(struct nbdt_attachment *attachment)
 	attachment->identifier = NULL;
 }
 
+static bool is_recorded(const struct nbdt_record *record)
+{
+	struct nbdt_record now;
+
+	if (nbdt_record_read(record->index, &now, NULL))
+		return false;
+	bool same = !strcmp(now.uuid, record->uuid);
+	nbdt_record_free(&now);
+	return same;
+}
+
 /*
  * The keeper of a loop device ends by itself once the kernel hangs up, and removes its record last:
  * only then is the image at rest.
  */
-static void wait_for_keeper(const struct nbdt_record *record, unsigned int timeout)
+static int wait_for_keeper(
+	const struct nbdt_record *record, unsigned int timeout, struct nbdt_error *err)
 {
-	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	struct backoff backoff = backoff_start((int64_t)timeout * 1000);
 
-	if (!record->pid || record->pid == getpid())
-		return;
-	for (unsigned int tries = timeout * 100; tries; tries--) {
-		struct nbdt_record now;
-
-		if (nbdt_record_read(record->index, &now, NULL))
-			return;
-		bool same = !strcmp(now.uuid, record->uuid);
-		nbdt_record_free(&now);
-		if (!same || (kill(record->pid, 0) && errno == ESRCH))
-			return;
-		nanosleep(&pause, NULL);
-	}
+	if (record->pid == getpid())
+		return 0;
+	while (is_recorded(record) && process_is_running(record->pid, record->start_time))
+		if (!backoff_sleep(&backoff))
+			return nbdt_error_set(err, -ETIMEDOUT,
+				"nbd%d is detached, but process %d, which served %.300s, is not"
+				" done with that after %u s",
+				record->index, (int)record->pid, record->source, timeout);
+	return 0;
 }
 
 /* A live server of ours that is slow will be done some time; nobody can tell that of a stranger. */
@@ -223,10 +231,10 @@ static int disconnect_and_wait(const struct nbdt_device_info *info,
 	if (result)
 		return flushed ? flushed : result;
 	if (record && life == NBDT_RECORD_LIVE)
-		wait_for_keeper(record, timeout);
+		result = wait_for_keeper(record, timeout, late);
 	if (record)
 		forget_record(record, timeout);
-	return flushed;
+	return flushed ? flushed : result;
 }
 
 static int detach_device(const struct nbdt_device_info *info, const struct nbdt_record *record,

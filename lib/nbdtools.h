@@ -604,8 +604,9 @@ struct nbdt_detach_options {
  * Errors: -ENODEV no such device; -ENOTCONN not connected, or not with that UUID; -EBUSY in use:
  * refused (the text says by whom), or still open after the disconnect; -ETIMEDOUT a live server of
  * our own is slow to flush, or the device cannot be opened because its server does not answer:
- * still attached, unless forced; -EIO and others: the flush failed, and
- * all that could be done to detach the device was done all the same; -EPERM.
+ * still attached, unless forced; or it is detached, but its keeper is not done with the image; -EIO
+ * and others: the flush failed, and all that could be done to detach the device was done all the
+ * same; -EPERM.
  */
 int nbdt_detach(int index, const struct nbdt_detach_options *options, struct nbdt_error *err);
 

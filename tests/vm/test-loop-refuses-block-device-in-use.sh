@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A block device that is mounted or held is not attached for writing, and one that is attached so
 # can be neither mounted nor detached. Readers share it.
+# vm: timeout=300
 # shellcheck source=tests/vm/lib.sh
 . "$VM/lib.sh"
 load_nbd
