@@ -125,3 +125,23 @@ verify_export() {
 		--do_verify=1 --fsync=64 >"$T/fio.log" 2>&1 || fail "fio on $uri: $(cat "$T/fio.log")"
 	expect_status 0 nbd-disconnect "$device"
 }
+
+# Has udev follow our rules with the helper that was built, until the test ends: use_udev_rules NAME…
+use_udev_rules() {
+	local name
+	mkdir -p /run/udev/rules.d
+	for name in "$@"; do
+		sed "s,@UDEVDIR@,$BUILD/udev,g" "$VM/../../udev/$name.rules.in" \
+			>"/run/udev/rules.d/$name.rules" || fail "no $name.rules.in"
+	done
+	udevadm control --reload
+	trap forget_udev_rules EXIT
+}
+
+forget_udev_rules() {
+	local status=$?
+	rm -f /run/udev/rules.d/*
+	udevadm control --reload
+	(exit "$status")
+	end_background
+}
