@@ -225,6 +225,10 @@ bench: deps-check
 lint:
 	tests/lint
 
+# What a variable is here: make print-UNITDIR
+print-%:
+	@echo '$($*)'
+
 .PHONY: clean distclean help
 clean:
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} + 2>/dev/null || true

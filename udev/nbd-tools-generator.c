@@ -33,6 +33,14 @@ static const char module_drop_in[] =
 	"# Stops when the module goes, so that its return starts it again.\n"
 	"PartOf=" MODULE_TARGET "\n";
 
+/* Argument: the entry's name. */
+#define WAIT_DROP_IN \
+	"[Service]\n" \
+	"# The entry says itself how long to wait for its server.\n" \
+	"ExecStart=\n" \
+	"ExecStart=:" SBINDIR "/nbd-connect --foreground --idempotent --entry=%s\n" \
+	"TimeoutStartSec=infinity\n"
+
 /*
  * The unit of an entry with an image; its template is for paths, which become dependencies that a
  * drop-in could not take away. Arguments: its file, its name, more settings of [Unit].
@@ -54,7 +62,7 @@ static const char module_drop_in[] =
 	"\n" \
 	"[Service]\n" \
 	"Type=notify\n" \
-	"ExecStart=@:" SBINDIR "/nbd-connect @nbd-connect --foreground --entry=%2$s\n" \
+	"ExecStart=@:" SBINDIR "/nbd-loop @nbd-loop --foreground --entry=%2$s\n" \
 	"ExecStopPost=-:" SBINDIR "/nbd-disconnect --quiet --idempotent --entry=%2$s\n" \
 	"SendSIGKILL=no\n"
 
@@ -102,6 +110,27 @@ static int write_loop_unit(const struct generator *generator, const struct nbdt_
 		return nbdt_error_errno(err, -ENOMEM, "%s", entry->name);
 	}
 	return unit_write(generator->folder, unit, text, err);
+}
+
+static bool has_own_wait(const struct nbdt_entry *entry)
+{
+	for (char **option = entry->options; option && *option; option++)
+		if (!strncmp(*option, "--wait=", strlen("--wait=")))
+			return true;
+	return false;
+}
+
+/* What the command line says, as that of the template does, counts more than the entry. */
+static int write_wait(const struct generator *generator, const struct nbdt_entry *entry,
+	const char *unit, struct nbdt_error *err)
+{
+	CLEANUP_FREE char *text = NULL;
+
+	if (asprintf(&text, WAIT_DROP_IN, entry->name) < 0) {
+		text = NULL;
+		return nbdt_error_errno(err, -ENOMEM, "%s", unit);
+	}
+	return unit_write_drop_in(generator->folder, unit, "wait.conf", text, err);
 }
 
 static int want_unit(const struct generator *generator, const struct nbdt_entry *entry,
@@ -160,6 +189,8 @@ static int generate_unit(const struct generator *generator, const struct nbdt_en
 	int result = unit_name(loop ? LOOP_TEMPLATE : CONNECT_TEMPLATE, entry->name, unit, err);
 	if (!result && loop)
 		result = write_loop_unit(generator, entry, unit, err);
+	else if (!result && has_own_wait(entry))
+		result = write_wait(generator, entry, unit, err);
 	return result ? result : want_unit(generator, entry, unit, err);
 }
 
