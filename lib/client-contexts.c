@@ -98,7 +98,7 @@ static int receive_contexts(struct nbdt_client *client, uint32_t option, const c
 {
 	struct option_reply reply;
 
-	for (unsigned int count = 0; count <= LIST_MAXIMUM; count++) {
+	for (unsigned int count = 0;; count++) {
 		int result = client_receive_reply(client, option, &reply, err);
 		if (result || reply.type == NBD_REP_ACK)
 			return result;
@@ -112,12 +112,14 @@ static int receive_contexts(struct nbdt_client *client, uint32_t option, const c
 				"%.200s broke the protocol: a metadata context whose name is"
 				" empty, too long or not UTF-8",
 				client->name);
+		if (count == LIST_MAXIMUM)
+			return nbdt_error_set(err, client_broken(client, -E2BIG),
+				"%.200s lists more than %u metadata contexts", client->name,
+				LIST_MAXIMUM);
 		result = take(client, name, arg, err);
 		if (result)
 			return client_broken(client, result);
 	}
-	return nbdt_error_set(err, client_broken(client, -E2BIG),
-		"%.200s lists more than %u metadata contexts", client->name, LIST_MAXIMUM);
 }
 
 static int query(struct nbdt_client *client, uint32_t option, const char *export_name,

@@ -50,6 +50,30 @@ void fixture_start(struct fixture *fixture)
 	assert_int_equal(nbdt_client_adopt(fd, TIMEOUT, &fixture->client, NULL), 0);
 }
 
+void fixture_negotiate(struct fixture *fixture)
+{
+	static const unsigned int wishes[] = {
+		[SCRIPT_SIMPLE] = 0,
+		[SCRIPT_STRUCTURED] = NBDT_WANT_STRUCTURED,
+		[SCRIPT_EXTENDED] = NBDT_WANT_EXTENDED,
+	};
+
+	fixture_start(fixture);
+	assert_int_equal(nbdt_client_negotiate(fixture->client,
+				 wishes[fixture->script->replies], &fixture->err),
+		0);
+}
+
+void fixture_go(struct fixture *fixture, const char *context)
+{
+	fixture_negotiate(fixture);
+	if (context)
+		assert_int_equal(nbdt_client_set_contexts(fixture->client, "disk", &context, 1,
+					 &fixture->err),
+			0);
+	assert_int_equal(fixture_ask(fixture, NBD_OPT_GO, "disk"), 0);
+}
+
 int fixture_ask(struct fixture *fixture, uint32_t option, const char *name)
 {
 	nbdt_export_clear(&fixture->export);

@@ -7,6 +7,7 @@
 
 #include "nbdtools.h"
 #include "scripted-peer.h"
+#include "scripted-replies.h"
 
 #define FIXTURE_FLAGS (NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH)
 
@@ -25,6 +26,10 @@ int fixture_tear_down(void **state);
 
 /* Starts the peer, and a client that gets as far as the greeting. */
 void fixture_start(struct fixture *fixture);
+/* As far as script_agree() goes. */
+void fixture_negotiate(struct fixture *fixture);
+/* On to the transmission phase of "disk". CONTEXT, unless NULL, is selected for it. */
+void fixture_go(struct fixture *fixture, const char *context);
 /* OPTION: NBD_OPT_INFO or NBD_OPT_GO. */
 int fixture_ask(struct fixture *fixture, uint32_t option, const char *name);
 /* The last error is CODE, says WORD, and left no export behind. */

@@ -47,7 +47,7 @@ size_t script_sent(const struct script *script)
 	return sent;
 }
 
-static void note_length(struct script *script, size_t offset)
+void script_note_length(struct script *script, size_t offset)
 {
 	assert_true(script->length_count < SCRIPT_LENGTHS);
 	script->lengths[script->length_count++] = script->used + offset;
@@ -114,15 +114,6 @@ void script_expect_abort(struct script *script)
 	script_ack(script, NBD_OPT_ABORT);
 }
 
-void script_expect_disconnect(struct script *script)
-{
-	struct nbd_request_header request = { 0 };
-
-	wire_put32(&request.magic, NBD_REQUEST_MAGIC);
-	wire_put16(&request.type, NBD_CMD_DISC);
-	script_add(script, SCRIPT_EXPECT, &request, sizeof(request));
-}
-
 void script_reply(
 	struct script *script, uint32_t option, uint32_t reply, const void *data, size_t length)
 {
@@ -132,7 +123,7 @@ void script_reply(
 	wire_put32(&header.option, option);
 	wire_put32(&header.reply, reply);
 	wire_put32(&header.length, (uint32_t)length);
-	note_length(script, offsetof(struct nbd_option_reply_header, length));
+	script_note_length(script, offsetof(struct nbd_option_reply_header, length));
 	script_add(script, SCRIPT_SEND, &header, sizeof(header));
 	if (length)
 		script_add(script, SCRIPT_SEND, data, length);
@@ -155,7 +146,7 @@ void script_listed(struct script *script, const char *name, const char *descript
 		memcpy(data + total, description, strlen(description));
 		total += strlen(description);
 	}
-	note_length(script, sizeof(struct nbd_option_reply_header));
+	script_note_length(script, sizeof(struct nbd_option_reply_header));
 	script_reply(script, NBD_OPT_LIST, NBD_REP_SERVER, data, total);
 }
 

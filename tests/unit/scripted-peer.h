@@ -11,7 +11,8 @@
 
 #define SCRIPT_STEPS 256
 #define SCRIPT_BYTES (256 * 1024)
-#define SCRIPT_LENGTHS 64
+#define SCRIPT_LENGTHS 128
+#define SCRIPT_REQUESTS 64
 
 enum script_action {
 	SCRIPT_SEND,
@@ -27,6 +28,13 @@ struct script_step {
 	size_t begin, length; /* in the script's bytes */
 };
 
+/* How requests and replies look, as was negotiated. */
+enum script_replies {
+	SCRIPT_SIMPLE,
+	SCRIPT_STRUCTURED,
+	SCRIPT_EXTENDED,
+};
+
 struct script {
 	size_t count;
 	size_t used;
@@ -38,12 +46,18 @@ struct script {
 	/* The server sends so many bytes, and then closes or stalls. */
 	size_t limit;
 	bool stall_at_limit;
+	/* For scripted-replies.h: the requests expected so far, whose cookies count from 1. */
+	enum script_replies replies;
+	size_t request_count;
+	uint64_t offsets[SCRIPT_REQUESTS];
 };
 
 /* An empty script, for free(). */
 struct script *script_new(void);
 
 void script_add(struct script *script, enum script_action action, const void *bytes, size_t length);
+/* At OFFSET in the bytes added next there will be a 32-bit length. */
+void script_note_length(struct script *script, size_t offset);
 /* Bytes that the server sends in all. */
 size_t script_sent(const struct script *script);
 
@@ -58,6 +72,7 @@ void script_expect_option(
 /* INFO or GO as the client asks them. */
 void script_expect_inquiry(struct script *script, uint32_t option, const char *name);
 void script_expect_abort(struct script *script);
+/* As was negotiated. */
 void script_expect_disconnect(struct script *script);
 
 void script_reply(
