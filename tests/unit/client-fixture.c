@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -80,6 +81,44 @@ int fixture_ask(struct fixture *fixture, uint32_t option, const char *name)
 	if (option == NBD_OPT_INFO)
 		return nbdt_client_info(fixture->client, name, &fixture->export, &fixture->err);
 	return nbdt_client_go(fixture->client, name, &fixture->export, &fixture->err);
+}
+
+static int ignore_extent(
+	const char *context, uint64_t offset, const struct nbdt_extent *extent, void *arg)
+{
+	(void)context;
+	(void)offset;
+	(void)extent;
+	(void)arg;
+	return 0;
+}
+
+int fixture_issue(struct fixture *fixture, enum command command, uint64_t offset, uint64_t length,
+	unsigned int flags)
+{
+	static unsigned char buffer[64 * 1024 * 1024];
+	struct nbdt_client *client = fixture->client;
+	struct nbdt_error *err = &fixture->err;
+
+	switch (command) {
+	case PREAD:
+		return nbdt_client_pread(client, buffer, length, offset, flags, err);
+	case PWRITE:
+		memset(buffer, 'w', length < sizeof(buffer) ? length : 0);
+		return nbdt_client_pwrite(client, buffer, length, offset, flags, err);
+	case FLUSH:
+		return nbdt_client_flush(client, err);
+	case TRIM:
+		return nbdt_client_trim(client, offset, length, flags, err);
+	case ZERO:
+		return nbdt_client_zero(client, offset, length, flags, err);
+	case CACHE:
+		return nbdt_client_cache(client, offset, length, err);
+	case STATUS:
+		return nbdt_client_block_status(
+			client, offset, length, flags, ignore_extent, NULL, err);
+	}
+	return -ENOSYS;
 }
 
 void fixture_check_error(struct fixture *fixture, int code, const char *word)

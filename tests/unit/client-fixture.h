@@ -10,6 +10,7 @@
 #include "scripted-replies.h"
 
 #define FIXTURE_FLAGS (NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH)
+#define FIXTURE_ALL_FLAGS 0x0dfdu /* but READ_ONLY */
 
 struct fixture {
 	struct script *script;
@@ -32,6 +33,11 @@ void fixture_negotiate(struct fixture *fixture);
 void fixture_go(struct fixture *fixture, const char *context);
 /* OPTION: NBD_OPT_INFO or NBD_OPT_GO. */
 int fixture_ask(struct fixture *fixture, uint32_t option, const char *name);
+/* Each kind of request, with a buffer of its own of up to 64 MiB. */
+enum command { PREAD, PWRITE, FLUSH, TRIM, ZERO, CACHE, STATUS };
+int fixture_issue(struct fixture *fixture, enum command command, uint64_t offset, uint64_t length,
+	unsigned int flags);
+
 /* The last error is CODE, says WORD, and left no export behind. */
 void fixture_check_error(struct fixture *fixture, int code, const char *word);
 /* Closes the client; the peer must have played all of its script, and heard nothing else. */

@@ -274,6 +274,9 @@ static bool play_step(struct peer *peer, const struct script_step *step)
 		return true;
 	case SCRIPT_STALL:
 		return wait_for_end(peer);
+	case SCRIPT_PAUSE:
+		poll(NULL, 0, 200);
+		return true;
 	}
 	return false;
 }

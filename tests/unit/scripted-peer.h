@@ -9,9 +9,9 @@
 
 #include "nbd-protocol.h"
 
-#define SCRIPT_STEPS 256
+#define SCRIPT_STEPS 512
 #define SCRIPT_BYTES (256 * 1024)
-#define SCRIPT_LENGTHS 128
+#define SCRIPT_LENGTHS 512
 #define SCRIPT_REQUESTS 64
 
 enum script_action {
@@ -21,6 +21,7 @@ enum script_action {
 	SCRIPT_FLOOD,   /* the bytes again and again, as fast as they go */
 	SCRIPT_CLOSE,
 	SCRIPT_STALL,   /* until the client leaves */
+	SCRIPT_PAUSE,   /* for 200 ms */
 };
 
 struct script_step {

@@ -72,6 +72,15 @@ void script_go(struct script *script, uint64_t size, uint16_t flags)
 	script_ack(script, NBD_OPT_GO);
 }
 
+void script_go_with_blocks(struct script *script, uint64_t size, uint16_t flags, uint32_t minimum,
+	uint32_t preferred, uint32_t maximum)
+{
+	script_expect_inquiry(script, NBD_OPT_GO, "disk");
+	script_info_block_size(script, NBD_OPT_GO, minimum, preferred, maximum);
+	script_info_export(script, NBD_OPT_GO, size, flags);
+	script_ack(script, NBD_OPT_GO);
+}
+
 static void expect_compact(struct script *script, uint16_t type, uint16_t flags, uint64_t cookie,
 	uint64_t offset, uint64_t length)
 {
@@ -133,6 +142,17 @@ void script_answer(struct script *script, uint64_t cookie, uint32_t error)
 		script_error(script, cookie, NBD_REPLY_FLAG_DONE, error, "");
 	else
 		script_none(script, cookie);
+}
+
+void script_answer_read(struct script *script, uint64_t cookie, uint64_t offset, const void *bytes,
+	size_t length)
+{
+	if (script->replies != SCRIPT_SIMPLE) {
+		script_data(script, cookie, NBD_REPLY_FLAG_DONE, offset, bytes, length);
+		return;
+	}
+	script_simple_reply(script, cookie, 0);
+	script_add(script, SCRIPT_SEND, bytes, length);
 }
 
 void script_simple_reply(struct script *script, uint64_t cookie, uint32_t error)

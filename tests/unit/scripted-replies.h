@@ -16,6 +16,8 @@ void script_context(struct script *script, uint32_t option, uint32_t id, const c
 void script_select(struct script *script, const char *name, uint32_t id);
 /* GO for the export "disk" succeeds. */
 void script_go(struct script *script, uint64_t size, uint16_t flags);
+void script_go_with_blocks(struct script *script, uint64_t size, uint16_t flags, uint32_t minimum,
+	uint32_t preferred, uint32_t maximum);
 
 /* A request; WRITE's data is to be expected by the caller. Returns its cookie. */
 uint64_t script_expect_request(struct script *script, uint16_t type, uint16_t flags,
@@ -23,6 +25,9 @@ uint64_t script_expect_request(struct script *script, uint16_t type, uint16_t fl
 
 /* The whole answer to what is no READ: success, or an error (NBD_E…). */
 void script_answer(struct script *script, uint64_t cookie, uint32_t error);
+/* That to a READ from OFFSET on. */
+void script_answer_read(struct script *script, uint64_t cookie, uint64_t offset, const void *bytes,
+	size_t length);
 void script_simple_reply(struct script *script, uint64_t cookie, uint32_t error);
 
 /*
