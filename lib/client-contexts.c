@@ -93,7 +93,8 @@ static const char *context_name(const struct nbdt_client *client, size_t length)
 
 /* The contexts of an answer, one by one, up to the acknowledgement. */
 static int receive_contexts(struct nbdt_client *client, uint32_t option, const char *export_name,
-	int (*take)(struct nbdt_client *client, const char *name, void *arg, struct nbdt_error *err),
+	int (*take)(struct nbdt_client *client, const char *name, void *arg,
+		struct nbdt_error *err),
 	void *arg, struct nbdt_error *err)
 {
 	struct option_reply reply;

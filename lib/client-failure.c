@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors that a server tells in the transmission phase ("Error values", "Structured reply types"). */
+/* Errors that a server tells for a request ("Error values", "Structured reply types"). */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the transmission phase will look like: NBD_OPT_STRUCTURED_REPLY, NBD_OPT_EXTENDED_HEADERS. */
+/* The shape of transmission: NBD_OPT_STRUCTURED_REPLY, NBD_OPT_EXTENDED_HEADERS. */
 #include "client-internal.h"
 
 /* The server's refusal, of whatever kind, means that it has not what was asked for. */

@@ -67,8 +67,8 @@ static int check_announced(struct nbdt_client *client, uint16_t type, unsigned i
 		return nbdt_error_set(err, -EINVAL, "%s does not have the flags %#x", command->name,
 			flags & ~(unsigned int)command->flags);
 	if (command->needs && !(announced & command->needs))
-		return nbdt_error_set(err, -EOPNOTSUPP, "%.200s does not support %s for this export",
-			client->name, command->name);
+		return nbdt_error_set(err, -EOPNOTSUPP,
+			"%.200s does not support %s for this export", client->name, command->name);
 	unsigned int missing = unannounced_flags(flags, announced);
 	if (missing)
 		return nbdt_error_set(err, -EOPNOTSUPP,
@@ -88,8 +88,8 @@ static int check_range(
 
 	if (offset > transmission->size || length > transmission->size - offset)
 		return nbdt_error_set(err, -EINVAL,
-			"%" PRIu64 " bytes at offset %" PRIu64 " are not inside the export of %" PRIu64
-			" bytes",
+			"%" PRIu64 " bytes at offset %" PRIu64
+			" are not inside the export of %" PRIu64 " bytes",
 			length, offset, transmission->size);
 	if (offset % transmission->minimum || length % transmission->minimum)
 		return nbdt_error_set(err, -EINVAL,

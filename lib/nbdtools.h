@@ -194,10 +194,10 @@ enum nbdt_handshake nbdt_client_handshake(const struct nbdt_client *client);
 #define NBDT_WANT_EXTENDED (1u << 1)   /* extended headers, an extension: 64-bit lengths */
 
 /*
- * Asks for what WISHES has (NBD_OPT_STRUCTURED_REPLY, NBD_OPT_EXTENDED_HEADERS), before an export is
- * chosen. What the server refuses or does not know is no error: the functions below tell. With both
- * wishes, structured replies are asked for where extended headers cannot be had. The connection
- * cannot be given to the kernel then: nbdt_client_take_socket() refuses.
+ * Asks for what WISHES has (NBD_OPT_STRUCTURED_REPLY, NBD_OPT_EXTENDED_HEADERS), before an export
+ * is chosen. What the server refuses or does not know is no error: the functions below tell. With
+ * both wishes, structured replies are asked for where extended headers cannot be had. The
+ * connection cannot be given to the kernel then: nbdt_client_take_socket() refuses.
  * Errors: -EPROTO; -ETIMEDOUT; -ECONNRESET; -EINVAL in another phase. An oldstyle server, and a
  * newstyle one that is not fixed, has nothing, and is not asked.
  */

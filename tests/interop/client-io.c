@@ -6,7 +6,7 @@
  * Without one of the first three it negotiates all that the server has. COMMANDs are single
  * arguments:
  *	facts				what was negotiated, and the export's size
- *	contexts			the export's that match the --context ones; only as the first
+ *	contexts			those that match the --context ones; alone
  *	write OFFSET LENGTH SEED [FLAG]…	a pattern of SEED
  *	verify OFFSET LENGTH SEED [FLAG]…	expects it; SEED zero: expects zeroes
  *	trim, zero, cache OFFSET LENGTH [FLAG]…

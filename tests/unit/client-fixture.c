@@ -130,6 +130,44 @@ void fixture_check_error(struct fixture *fixture, int code, const char *word)
 	assert_null(fixture->export.description);
 }
 
+uint64_t fixture_begin(struct script *script, enum script_replies replies, enum command command,
+	unsigned int flags)
+{
+	static const uint16_t types[] = {
+		[PREAD] = NBD_CMD_READ,
+		[PWRITE] = NBD_CMD_WRITE,
+		[FLUSH] = NBD_CMD_FLUSH,
+		[TRIM] = NBD_CMD_TRIM,
+		[ZERO] = NBD_CMD_WRITE_ZEROES,
+		[CACHE] = NBD_CMD_CACHE,
+		[STATUS] = NBD_CMD_BLOCK_STATUS,
+	};
+	bool flush = command == FLUSH;
+
+	script_agree(script, replies);
+	if (replies != SCRIPT_SIMPLE)
+		script_select(script, "base:allocation", FIXTURE_CONTEXT);
+	script_go(script, 1024UL * 1024, FIXTURE_ALL_FLAGS);
+	uint64_t cookie = script_expect_request(script, types[command], (uint16_t)flags,
+		flush ? 0 : FIXTURE_OFFSET, flush ? 0 : FIXTURE_LENGTH);
+	if (command == PWRITE)
+		script_add(script, SCRIPT_EXPECT, "wwwwwwwwwwwwwwww", FIXTURE_LENGTH);
+	return cookie;
+}
+
+void fixture_check_broken(struct fixture *fixture, const char *name, enum command command,
+	unsigned int flags, const char *said)
+{
+	fixture_go(fixture, fixture->script->replies ? "base:allocation" : NULL);
+	int result = fixture_issue(fixture, command, FIXTURE_OFFSET, FIXTURE_LENGTH, flags);
+	if (result != -EPROTO || fixture->err.code != -EPROTO || !strstr(fixture->err.text, said))
+		fail_msg("%s: %d, '%s' does not say '%s'", name, result, fixture->err.text, said);
+	/* Not even a goodbye is said to who is out of step. */
+	result = fixture_issue(fixture, command, FIXTURE_OFFSET, FIXTURE_LENGTH, flags);
+	assert_int_equal(result, -EINVAL);
+	fixture_finish(fixture);
+}
+
 void fixture_finish(struct fixture *fixture)
 {
 	nbdt_client_close(fixture->client);

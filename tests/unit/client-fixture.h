@@ -38,6 +38,22 @@ enum command { PREAD, PWRITE, FLUSH, TRIM, ZERO, CACHE, STATUS };
 int fixture_issue(struct fixture *fixture, enum command command, uint64_t offset, uint64_t length,
 	unsigned int flags);
 
+/*
+ * A script up to one request, for FIXTURE_LENGTH bytes at FIXTURE_OFFSET unless it is a FLUSH,
+ * whose cookie is returned; with structured replies base:allocation is selected.
+ */
+#define FIXTURE_OFFSET 4096u
+#define FIXTURE_LENGTH 16u
+#define FIXTURE_CONTEXT 7u
+uint64_t fixture_begin(struct script *script, enum script_replies replies, enum command command,
+	unsigned int flags);
+/*
+ * Runs such a script: the request fails because the protocol is broken, with an error that says
+ * SAID, and the connection is used no more. NAME is for messages.
+ */
+void fixture_check_broken(struct fixture *fixture, const char *name, enum command command,
+	unsigned int flags, const char *said);
+
 /* The last error is CODE, says WORD, and left no export behind. */
 void fixture_check_error(struct fixture *fixture, int code, const char *word);
 /* Closes the client; the peer must have played all of its script, and heard nothing else. */

@@ -39,8 +39,8 @@ static void check_exchanges(
 	script_expect_disconnect(fixture->script);
 	fixture_go(fixture, fixture->script->replies ? "base:allocation" : NULL);
 	for (size_t i = 0; i < count; i++)
-		if (fixture_issue(fixture, exchanges[i].command, exchanges[i].offset, exchanges[i].length,
-			    exchanges[i].flags))
+		if (fixture_issue(fixture, exchanges[i].command, exchanges[i].offset,
+			    exchanges[i].length, exchanges[i].flags))
 			fail_msg("exchange %zu: %s", i, fixture->err.text);
 	fixture_finish(fixture);
 }

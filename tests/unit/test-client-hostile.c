@@ -7,15 +7,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
-#include "nbdtools.h"
-#include "scripted-peer.h"
-#include "wire.h"
+#include "hostile-server.h"
 
-#define TIMEOUT 2000 /* milliseconds, never reached */
 #define FLAGS (NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH)
 
 /* Every kind of message that a fixed newstyle server sends. */
@@ -115,171 +111,48 @@ static int converse_with_oldstyle(struct nbdt_client *client, struct nbdt_error 
 	return inquire(client, NBD_OPT_GO, "", err);
 }
 
-static const struct {
-	struct script *(*script)(void);
-	int (*converse)(struct nbdt_client *client, struct nbdt_error *err);
-} conversations[] = {
-	{ conversation, converse_in_full },
-	{ old_conversation, converse_with_old },
-	{ oldstyle_conversation, converse_with_oldstyle },
+static const struct conversation conversations[] = {
+	{ conversation, converse_in_full, false },
+	{ old_conversation, converse_with_old, true },
+	{ oldstyle_conversation, converse_with_oldstyle, false },
 };
 
 #define CONVERSATIONS (sizeof(conversations) / sizeof(conversations[0]))
 
-/* WRONG may be NULL. */
-static int play(const struct script *script, size_t which, unsigned int timeout, size_t *wrong)
-{
-	struct nbdt_error err = { 0 };
-	struct nbdt_client *client;
-	int fd;
-	struct peer *peer = peer_start(script, &fd);
-	int result = nbdt_client_adopt(fd, timeout, &client, &err);
-
-	if (!result) {
-		result = conversations[which].converse(client, &err);
-		nbdt_client_close(client);
-	}
-	if (result) {
-		assert_int_equal(err.code, result);
-		assert_true(strlen(err.text) > 10);
-	}
-	size_t step = peer_finish(peer);
-	if (wrong)
-		*wrong = step;
-	return result;
-}
-
 static void good_conversations_succeed(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < CONVERSATIONS; i++) {
-		struct script *script = conversations[i].script();
-		size_t wrong;
-
-		assert_int_equal(play(script, i, TIMEOUT, &wrong), 0);
-		assert_int_equal(wrong, 0);
-		free(script);
-	}
+	check_good_conversations(conversations, CONVERSATIONS);
 }
 
 static void server_may_close_after_any_byte(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < CONVERSATIONS; i++) {
-		struct script *script = conversations[i].script();
-		size_t all = script_sent(script);
-
-		for (script->limit = 0; script->limit < all; script->limit++) {
-			int result = play(script, i, TIMEOUT, NULL);
-
-			/* -ENXIO: an old server's way to say that it has no such export. */
-			if (result != -EPROTO && result != -ECONNRESET
-				&& (i != 1 || result != -ENXIO))
-				fail_msg("conversation %zu, %zu bytes: %d", i, script->limit,
-					result);
-		}
-		free(script);
-	}
-}
-
-static int64_t milliseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	check_close_after_any_byte(conversations, CONVERSATIONS);
 }
 
 static void server_may_stall_after_any_byte(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < CONVERSATIONS; i++) {
-		struct script *script = conversations[i].script();
-		size_t all = script_sent(script);
-
-		script->stall_at_limit = true;
-		/* Not all, since each one takes its time: 7 does not divide the 20 of a header. */
-		for (script->limit = 0; script->limit < all; script->limit += 7) {
-			int64_t begin = milliseconds();
-
-			assert_int_equal(play(script, i, 25, NULL), -ETIMEDOUT);
-			/* One timeout, and one for a goodbye, on a busy machine. */
-			assert_in_range(milliseconds() - begin, 20, 5000);
-		}
-		free(script);
-	}
+	check_stall_after_any_byte(conversations, CONVERSATIONS);
 }
 
-/* Steps are: all that a server sends, and in turn all that it expects. */
 static void server_may_stall_or_close_at_any_step(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < CONVERSATIONS; i++) {
-		struct script *script = conversations[i].script();
-		size_t count = script->count;
-
-		for (size_t step = 0; step + 1 < count; step++) {
-			script->count = step;
-			struct script_step kept = script->steps[step];
-			script_add(script, step % 2 ? SCRIPT_CLOSE : SCRIPT_STALL, NULL, 0);
-			int result = play(script, i, 25, NULL);
-			assert_true(result == -ETIMEDOUT || result == -ECONNRESET
-				    || result == -EPROTO || result == -ENXIO);
-			script->steps[step] = kept;
-		}
-		free(script);
-	}
+	check_stall_or_close_at_any_step(conversations, CONVERSATIONS);
 }
 
 static void any_length_may_be_a_lie(void **state)
 {
-	static const uint32_t lies[] = { 0, 1, 3, 0x10000, 0x10001, 0x7fffffff, 0x80000000,
-		0xfffffffc, UINT32_MAX };
-	struct script *script = conversation();
-
 	(void)state;
-	assert_true(script->length_count > 10);
-	for (size_t i = 0; i < script->length_count; i++) {
-		unsigned char *at = script->bytes + script->lengths[i];
-		uint32_t truth = wire_get32(at);
-
-		for (size_t j = 0; j < sizeof(lies) / sizeof(lies[0]); j++) {
-			if (lies[j] == truth)
-				continue;
-			wire_put32(at, lies[j]);
-			int result = play(script, 0, 60, NULL);
-			/* A shorter name is another name, with more of a description. */
-			bool harmless = lies[j] < 4 && !result;
-			if (!harmless && result != -EPROTO && result != -ECONNRESET
-				&& result != -ETIMEDOUT)
-				fail_msg("length %zu as %#x: %d", i, lies[j], result);
-		}
-		wire_put32(at, truth);
-	}
-	free(script);
+	check_lies_about_any_length(conversations, CONVERSATIONS);
 }
 
-/* No particular result, except that there is one: the sanitizers watch. */
 static void any_byte_may_be_another(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < CONVERSATIONS; i++) {
-		struct script *script = conversations[i].script();
-
-		for (size_t step = 0; step < script->count; step++) {
-			if (script->steps[step].action != SCRIPT_SEND)
-				continue;
-			for (size_t j = 0; j < script->steps[step].length; j++) {
-				unsigned char *at =
-					script->bytes + script->steps[step].begin + j;
-
-				*at ^= 0x81;
-				play(script, i, 15, NULL);
-				*at ^= 0x81;
-			}
-		}
-		free(script);
-	}
+	check_any_byte_as_another(conversations, CONVERSATIONS);
 }
 
 static void trickling_server_is_bounded_by_one_deadline(void **state)

@@ -20,7 +20,8 @@ static void check_refused(struct fixture *fixture, enum command command, uint64_
 	uint64_t length, unsigned int flags, int code)
 {
 	fixture->err.code = 0;
-	if (fixture_issue(fixture, command, offset, length, flags) != code || fixture->err.code != code)
+	if (fixture_issue(fixture, command, offset, length, flags) != code
+		|| fixture->err.code != code)
 		fail_msg("command %d: %d, %s", command, fixture->err.code, fixture->err.text);
 }
 

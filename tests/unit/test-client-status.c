@@ -218,7 +218,8 @@ static void contexts_are_each_told_without_gaps(void **state)
 	script_status(script, 2, 0, 1, again, 1);
 	script_status(script, 2, DONE, 2, last, 2);
 	check_two_contexts(fixture,
-		"q 0 512 1\nq 512 512 0\nb 0 2048 0\nb 2048 1024 1\nq 1024 3072 1\nb 3072 1024 0\n");
+		"q 0 512 1\nq 512 512 0\nb 0 2048 0\nb 2048 1024 1\nq 1024 3072 1\n"
+		"b 3072 1024 0\n");
 }
 
 static void callback_stops_without_harm(void **state)

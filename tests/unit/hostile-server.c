@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "hostile-server.h"
+#include "wire.h"
+
+#define TIMEOUT 2000 /* milliseconds, never reached */
+
+/* WRONG may be NULL. */
+static int play(const struct script *script, const struct conversation *conversation,
+	unsigned int timeout, size_t *wrong)
+{
+	struct nbdt_error err = { 0 };
+	struct nbdt_client *client;
+	int fd;
+	struct peer *peer = peer_start(script, &fd);
+	int result = nbdt_client_adopt(fd, timeout, &client, &err);
+
+	if (!result) {
+		result = conversation->converse(client, &err);
+		nbdt_client_close(client);
+	}
+	if (result) {
+		assert_int_equal(err.code, result);
+		assert_true(strlen(err.text) > 10);
+	}
+	size_t step = peer_finish(peer);
+	if (wrong)
+		*wrong = step;
+	return result;
+}
+
+void check_good_conversations(const struct conversation *conversations, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct script *script = conversations[i].script();
+		size_t wrong;
+
+		assert_int_equal(play(script, &conversations[i], TIMEOUT, &wrong), 0);
+		assert_int_equal(wrong, 0);
+		free(script);
+	}
+}
+
+void check_close_after_any_byte(const struct conversation *conversations, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct script *script = conversations[i].script();
+		size_t all = script_sent(script);
+
+		for (script->limit = 0; script->limit < all; script->limit++) {
+			int result = play(script, &conversations[i], TIMEOUT, NULL);
+
+			if (result != -EPROTO && result != -ECONNRESET
+				&& (result != -ENXIO || !conversations[i].hangup_refuses))
+				fail_msg("conversation %zu, %zu bytes: %d", i, script->limit,
+					result);
+		}
+		free(script);
+	}
+}
+
+int64_t milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void check_stall_after_any_byte(const struct conversation *conversations, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct script *script = conversations[i].script();
+		size_t all = script_sent(script);
+
+		script->stall_at_limit = true;
+		/* Not all, since each one takes its time: 7 does not divide the 20 of a header. */
+		for (script->limit = 0; script->limit < all; script->limit += 7) {
+			int64_t begin = milliseconds();
+
+			assert_int_equal(play(script, &conversations[i], 25, NULL), -ETIMEDOUT);
+			/* One timeout, and one for a goodbye, on a busy machine. */
+			assert_in_range(milliseconds() - begin, 20, 5000);
+		}
+		free(script);
+	}
+}
+
+/* Steps are: all that a server sends, and in turn all that it expects. */
+void check_stall_or_close_at_any_step(const struct conversation *conversations, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct script *script = conversations[i].script();
+		size_t steps = script->count;
+
+		for (size_t step = 0; step + 1 < steps; step++) {
+			script->count = step;
+			struct script_step kept = script->steps[step];
+			script_add(script, step % 2 ? SCRIPT_CLOSE : SCRIPT_STALL, NULL, 0);
+			int result = play(script, &conversations[i], 25, NULL);
+			assert_true(result == -ETIMEDOUT || result == -ECONNRESET
+				    || result == -EPROTO || result == -ENXIO);
+			script->steps[step] = kept;
+		}
+		free(script);
+	}
+}
+
+/* One length after the other. */
+static void lie_about_lengths(struct script *script, const struct conversation *conversation)
+{
+	static const uint32_t lies[] = { 0, 1, 3, 0x10000, 0x10001, 0x7fffffff, 0x80000000,
+		0xfffffffc, UINT32_MAX };
+
+	for (size_t i = 0; i < script->length_count; i++) {
+		unsigned char *at = script->bytes + script->lengths[i];
+		uint32_t truth = wire_get32(at);
+
+		for (size_t j = 0; j < sizeof(lies) / sizeof(lies[0]); j++) {
+			if (lies[j] == truth)
+				continue;
+			wire_put32(at, lies[j]);
+			int result = play(script, conversation, 60, NULL);
+			/* A shorter name is another name, with more of a description. */
+			bool harmless = lies[j] < 4 && !result;
+			if (!harmless && result != -EPROTO && result != -ECONNRESET
+				&& result != -ETIMEDOUT)
+				fail_msg("length %zu as %#x: %d", i, lies[j], result);
+		}
+		wire_put32(at, truth);
+	}
+}
+
+void check_lies_about_any_length(const struct conversation *conversations, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct script *script = conversations[i].script();
+
+		lie_about_lengths(script, &conversations[i]);
+		free(script);
+	}
+}
+
+/* No particular result, except that there is one: the sanitizers watch. */
+void check_any_byte_as_another(const struct conversation *conversations, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct script *script = conversations[i].script();
+
+		for (size_t step = 0; step < script->count; step++) {
+			if (script->steps[step].action != SCRIPT_SEND)
+				continue;
+			for (size_t j = 0; j < script->steps[step].length; j++) {
+				unsigned char *at =
+					script->bytes + script->steps[step].begin + j;
+
+				*at ^= 0x81;
+				play(script, &conversations[i], 15, NULL);
+				*at ^= 0x81;
+			}
+		}
+		free(script);
+	}
+}
