@@ -238,8 +238,10 @@ static int choose(struct nbdt_client *client, const char *name, struct export_in
 	int result = client_begin_option(client, name, err);
 	if (result)
 		return result;
+	/* Extended headers forbid EXPORT_NAME. */
+	bool go = client->extended || !client->avoid_go;
 	result = -EOPNOTSUPP;
-	if (client->handshake == NBDT_HANDSHAKE_FIXED_NEWSTYLE && !client->avoid_go)
+	if (client->handshake == NBDT_HANDSHAKE_FIXED_NEWSTYLE && go)
 		result = inquire(client, NBD_OPT_GO, name, info, err);
 	if (result != -EOPNOTSUPP)
 		return result;

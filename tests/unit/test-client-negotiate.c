@@ -170,6 +170,19 @@ static void rule_23_extended_headers_forbid_export_name(void **state)
 	fixture_finish(fixture);
 }
 
+static void rule_23_extended_headers_need_go_even_if_avoided(void **state)
+{
+	struct fixture *fixture = *state;
+
+	script_agree(fixture->script, SCRIPT_EXTENDED);
+	script_go(fixture->script, 4096, FIXTURE_FLAGS);
+	script_expect_disconnect(fixture->script);
+	fixture_negotiate(fixture);
+	nbdt_client_avoid_go(fixture->client);
+	assert_int_equal(fixture_ask(fixture, NBD_OPT_GO, "disk"), 0);
+	fixture_finish(fixture);
+}
+
 static void rule_10_structured_replies_allow_export_name(void **state)
 {
 	static const unsigned char told[10] = { 0, 0, 0, 0, 0, 0, 0x20, 0, 0, FIXTURE_FLAGS };
@@ -260,6 +273,7 @@ int main(void)
 		TEST(rule_23_without_extended_headers_structured_replies_are_asked_for),
 		TEST(rule_23_extended_headers_alone_are_not_replaced),
 		TEST(rule_23_extended_headers_forbid_export_name),
+		TEST(rule_23_extended_headers_need_go_even_if_avoided),
 		TEST(rule_10_structured_replies_allow_export_name),
 		TEST_OTHER_GREETING(rule_4_newstyle_that_is_not_fixed_is_not_asked),
 		TEST_OTHER_GREETING(rule_2_oldstyle_server_is_not_asked),
