@@ -36,10 +36,13 @@ void client_fail_request(struct nbdt_client *client, struct client_request *requ
 	struct client_transmission *transmission = client->transmission;
 	char excerpt[CLIENT_EXCERPT];
 	int code = error_from_wire(error);
+	const char *reason = strerrordesc_np(-code);
 
 	request->failed = true;
-	if (code == -ESHUTDOWN)
+	if (code == -ESHUTDOWN) {
 		transmission->shutdown = true;
+		reason = "the server is shutting down";
+	}
 	if (transmission->failure)
 		return;
 	transmission->failure = code;
@@ -47,7 +50,7 @@ void client_fail_request(struct nbdt_client *client, struct client_request *requ
 	nbdt_error_set(err, code, "%.100s: %s of %" PRIu64 " bytes at offset %" PRIu64
 		" failed: %s%s%s",
 		client->name, client_command_name(request->type), request->length, request->offset,
-		strerrordesc_np(-code), *excerpt ? ": " : "", excerpt);
+		reason, *excerpt ? ": " : "", excerpt);
 }
 
 /* "an error occurred at a given offset, which MUST lie within" the request. */

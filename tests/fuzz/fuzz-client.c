@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The client, against a server that may say anything. The first byte chooses what the client does,
- * a bit for each: LIST, INFO, GO, GO again, taking the socket. All else is the server's.
+ * a bit for each: LIST, INFO, GO, GO again, taking the socket, and before all of them asking for
+ * structured replies and extended headers, and for metadata contexts. All else is the server's.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,6 +19,8 @@ enum action {
 	ACTION_GO = 1 << 2,
 	ACTION_GO_AGAIN = 1 << 3,
 	ACTION_TAKE_SOCKET = 1 << 4,
+	ACTION_NEGOTIATE = 1 << 5,
+	ACTION_CONTEXTS = 1 << 6,
 };
 
 static int check_listed(const char *name, const char *description, void *arg)
@@ -29,6 +32,44 @@ static int check_listed(const char *name, const char *description, void *arg)
 		"a listed description is too long");
 	++*count;
 	return 0;
+}
+
+static int check_context(const char *name, void *arg)
+{
+	(void)arg;
+	fuzz_check(*name && strlen(name) <= NBDT_MAX_STRING, "a context's name");
+	return 0;
+}
+
+static void negotiate(struct nbdt_client *client)
+{
+	struct nbdt_error err = { 0 };
+	int result = nbdt_client_negotiate(
+		client, NBDT_WANT_STRUCTURED | NBDT_WANT_EXTENDED, &err);
+
+	if (result)
+		fuzz_check_error(result, &err);
+	fuzz_check(nbdt_client_uses_structured(client) || !nbdt_client_uses_extended(client),
+		"extended headers without chunks");
+}
+
+static void ask_for_contexts(struct nbdt_client *client)
+{
+	static const char *const query = "base:allocation";
+	struct nbdt_error err = { 0 };
+	size_t count;
+	int result = nbdt_client_list_contexts(
+		client, "disk", &query, 1, check_context, NULL, &err);
+
+	if (result)
+		fuzz_check_error(result, &err);
+	result = nbdt_client_set_contexts(client, "disk", &query, 1, &err);
+	if (result)
+		fuzz_check_error(result, &err);
+	const struct nbdt_context *contexts = nbdt_client_contexts(client, &count);
+	fuzz_check(count <= NBDT_MAX_CONTEXTS && (!count || !result), "contexts after a failure");
+	for (size_t i = 0; i < count; i++)
+		check_context(contexts[i].name, NULL);
 }
 
 static bool power_of_two(uint32_t number)
@@ -77,6 +118,10 @@ static void converse(struct nbdt_client *client, unsigned int actions)
 	unsigned int count = 0;
 	int result = 0;
 
+	if (actions & ACTION_NEGOTIATE)
+		negotiate(client);
+	if (actions & ACTION_CONTEXTS)
+		ask_for_contexts(client);
 	if (actions & ACTION_LIST)
 		result = nbdt_client_list(client, check_listed, &count, &err);
 	if (result)

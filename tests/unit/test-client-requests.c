@@ -284,6 +284,7 @@ static void rule_42_no_request_follows_a_shutdown(void **state)
 	script_expect_disconnect(fixture->script);
 	fixture_go(fixture, NULL);
 	check_refused(fixture, FLUSH, 0, 0, 0, -ESHUTDOWN);
+	assert_non_null(strstr(fixture->err.text, "is shutting down"));
 	check_refused(fixture, FLUSH, 0, 0, 0, -EINVAL);
 	fixture_finish(fixture);
 }

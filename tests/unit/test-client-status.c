@@ -32,7 +32,7 @@ struct told {
 static int note(const char *context, uint64_t offset, const struct nbdt_extent *extent, void *arg)
 {
 	struct told *told = arg;
-	size_t length = strlen(told->text);
+	size_t length = told->count < 20 ? strlen(told->text) : sizeof(told->text);
 
 	if (length < sizeof(told->text) - 100)
 		snprintf(told->text + length, sizeof(told->text) - length,
@@ -269,15 +269,14 @@ static void errors_are_told(void **state)
 /* A repeated chunk of 2^20 extents, which is the most that is taken. */
 static void many_extents_need_little_memory(void **state)
 {
-	static const struct nbdt_extent extents[] = { { 1, 0 }, { 1, 3 } };
 	const unsigned int count = 1024 * 1024;
 	struct fixture *fixture = *state;
 	struct told told = { .stop_at = count };
-	unsigned char descriptors[sizeof(struct nbd_block_descriptor) * 2];
+	unsigned char descriptors[sizeof(struct nbd_block_descriptor) * 8192];
 
-	for (size_t i = 0; i < 2; i++) {
-		wire_put32(descriptors + 8 * i, (uint32_t)extents[i].length);
-		wire_put32(descriptors + 8 * i + 4, (uint32_t)extents[i].flags);
+	for (size_t i = 0; i < sizeof(descriptors) / 8; i++) {
+		wire_put32(descriptors + 8 * i, 1);
+		wire_put32(descriptors + 8 * i + 4, i % 2);
 	}
 	begin(fixture, SCRIPT_STRUCTURED, SIZE + 1);
 	expect(fixture->script, 0, 0, SIZE + 1);
