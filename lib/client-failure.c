@@ -88,7 +88,7 @@ int client_receive_error_chunk(struct nbdt_client *client, struct client_request
 	size_t offset_length = chunk->type == NBD_REPLY_TYPE_ERROR_OFFSET ? 8 : 0;
 	if (length > NBDT_MAX_STRING || fixed + length + offset_length > chunk->length)
 		return client_bad_chunk(
-			client, request, "an error whose text is longer than its chunk", err);
+			client, request, "an error whose text is too long", err);
 	if (!error)
 		return client_bad_chunk(client, request, "an error of 0", err);
 	client_fail_request(client, request, error, (char *)client->data + fixed, length, err);

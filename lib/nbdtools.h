@@ -278,8 +278,8 @@ int nbdt_client_go(struct nbdt_client *client, const char *name, struct nbdt_exp
 
 /*
  * From now on nbdt_client_go() takes NBD_OPT_EXPORT_NAME at once, for servers whose GO does not
- * work: no block sizes are learnt then, and a missing export is told by hanging up. Extended headers
- * need GO all the same.
+ * work: no block sizes are learnt then, and a missing export is told by hanging up. Extended
+ * headers need GO all the same.
  */
 void nbdt_client_avoid_go(struct nbdt_client *client);
 

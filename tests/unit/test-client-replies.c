@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -248,6 +249,8 @@ static void rule_35_df_allows_one_content_chunk_and_an_end(void **state)
 	script_none(script, 1);
 	script_expect_request(script, NBD_CMD_READ, NBD_CMD_FLAG_DF, 0, 16);
 	script_error(script, 2, DONE, NBD_EOVERFLOW, "too long");
+	script_expect_request(script, NBD_CMD_READ, NBD_CMD_FLAG_DF, 0, 16);
+	script_hole(script, 3, DONE, 0, 16);
 	script_expect_disconnect(script);
 	fixture_go(fixture, NULL);
 	assert_int_equal(nbdt_client_pread(fixture->client, buffer, 16, 0, NBDT_CMD_FLAG_DF,
@@ -257,6 +260,9 @@ static void rule_35_df_allows_one_content_chunk_and_an_end(void **state)
 	assert_int_equal(nbdt_client_pread(fixture->client, buffer, 16, 0, NBDT_CMD_FLAG_DF,
 				 &fixture->err),
 		-EOVERFLOW);
+	assert_int_equal(nbdt_client_pread(fixture->client, buffer, 16, 0, NBDT_CMD_FLAG_DF,
+				 &fixture->err),
+		0);
 	fixture_finish(fixture);
 }
 
@@ -354,6 +360,41 @@ static void slow_server_has_the_timeout_for_each_reply(void **state)
 	fixture_finish(fixture);
 }
 
+/* Nothing of an operation counts for the next one. */
+static void failure_does_not_excuse_the_next_request(void **state)
+{
+	struct fixture *fixture = *state;
+
+	begin(fixture, SCRIPT_STRUCTURED);
+	script_expect_request(fixture->script, NBD_CMD_READ, 0, 0, 16);
+	script_error(fixture->script, 1, DONE, NBD_EIO, "");
+	script_expect_request(fixture->script, NBD_CMD_READ, 0, 0, 16);
+	script_none(fixture->script, 2);
+	fixture_go(fixture, NULL);
+	assert_int_equal(pread_disk(fixture, 0, 16), -EIO);
+	assert_int_equal(pread_disk(fixture, 0, 16), -EPROTO);
+	fixture_finish(fixture);
+}
+
+/* Time that passed before it is not an operation's. */
+static void each_operation_has_its_own_time(void **state)
+{
+	const struct timespec pause = { .tv_nsec = 600 * 1000 * 1000 };
+	struct fixture *fixture = *state;
+	int fd;
+
+	script_go(fixture->script, SIZE, FIXTURE_ALL_FLAGS);
+	script_expect_request(fixture->script, NBD_CMD_FLUSH, 0, 0, 0);
+	script_answer(fixture->script, 1, 0);
+	script_expect_disconnect(fixture->script);
+	fixture->peer = peer_start(fixture->script, &fd);
+	assert_int_equal(nbdt_client_adopt(fd, 500, &fixture->client, NULL), 0);
+	assert_int_equal(fixture_ask(fixture, NBD_OPT_GO, "disk"), 0);
+	nanosleep(&pause, NULL);
+	assert_int_equal(nbdt_client_flush(fixture->client, &fixture->err), 0);
+	fixture_finish(fixture);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
 int main(void)
@@ -371,6 +412,8 @@ int main(void)
 		TEST(error_with_an_offset_fails_a_flush),
 		TEST(simple_error_answers_what_is_no_read),
 		TEST(slow_server_has_the_timeout_for_each_reply),
+		TEST(failure_does_not_excuse_the_next_request),
+		TEST(each_operation_has_its_own_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

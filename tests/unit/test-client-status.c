@@ -200,7 +200,7 @@ static void contexts_are_each_told_without_gaps(void **state)
 	static const struct nbdt_extent all[] = { { 512, 1 }, { 512, 0 }, { 3072, 1 } };
 	static const struct nbdt_extent half[] = { { 2048, 0 } };
 	static const struct nbdt_extent last[] = { { 1024, 1 }, { 1024, 0 } };
-	static const struct nbdt_extent again[] = { { 2048, 1 } };
+	static const struct nbdt_extent again[] = { { 512, 1 }, { 512, 0 }, { 1024, 1 } };
 	struct fixture *fixture = *state;
 	struct script *script = fixture->script;
 
@@ -215,7 +215,7 @@ static void contexts_are_each_told_without_gaps(void **state)
 	script_status(script, 1, 0, 1, all, 3);
 	script_none(script, 1);
 	expect(script, 0, 2048, 2048);
-	script_status(script, 2, 0, 1, again, 1);
+	script_status(script, 2, 0, 1, again, 3);
 	script_status(script, 2, DONE, 2, last, 2);
 	check_two_contexts(fixture,
 		"q 0 512 1\nq 512 512 0\nb 0 2048 0\nb 2048 1024 1\nq 1024 3072 1\n"

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "client-fixture.h"
+#include "wire.h"
 
 #define OFFSET FIXTURE_OFFSET
 #define LENGTH FIXTURE_LENGTH
@@ -104,20 +105,48 @@ static void rule_41_lengths_of_chunks_are_checked(void **state)
 			{ { ERROR, DONE, UINT32_MAX, { BE32(NBD_EIO) } } } },
 		{ PREAD, 0, "an error chunk of a wrong length",
 			{ { 0xabcd, DONE, 3, { BE32(NBD_EIO) } } } },
-		{ PREAD, 0, "longer than its chunk",
+		{ PREAD, 0, "whose text is too long",
 			{ { ERROR, DONE, 6 + 2, { BE32(NBD_EIO), BE16(3) } } } },
-		{ PREAD, 0, "longer than its chunk",
+		{ PREAD, 0, "whose text is too long",
 			{ { ERROR, DONE, 6, { BE32(NBD_EIO), BE16(0xffff) } } } },
-		{ PREAD, 0, "longer than its chunk",
+		{ PREAD, 0, "whose text is too long",
 			{ { ERROR_OFFSET, DONE, 13, { BE32(NBD_EIO), BE16(0) } } } },
-		{ PREAD, 0, "longer than its chunk",
+		{ PREAD, 0, "whose text is too long",
 			{ { ERROR_OFFSET, DONE, 14, { BE32(NBD_EIO), BE16(1), BE64(OFFSET) } } } },
-		{ PREAD, 0, "longer than its chunk",
+		{ PREAD, 0, "whose text is too long",
 			{ { 0xabcd, DONE, 6, { BE32(NBD_EIO), BE16(1) } } } },
 	};
 
 	(void)state;
 	check_all(wrong, COUNT(wrong));
+}
+
+/* "MUST NOT exceed the 4096 bytes string length limit", even if there is room. */
+static void rule_1_error_texts_have_at_most_4096_bytes(void **state)
+{
+	static unsigned char payload[6 + 4097];
+
+	(void)state;
+	wire_put32(payload, NBD_EIO);
+	for (uint16_t length = 4096; length <= 4097; length++) {
+		void *each;
+
+		fixture_set_up(&each);
+		struct fixture *fixture = each;
+		uint64_t cookie = fixture_begin(fixture->script, SCRIPT_STRUCTURED, FLUSH, 0);
+		wire_put16(payload + 4, length);
+		script_chunk_header(fixture->script, cookie, DONE, ERROR, sizeof(payload));
+		script_add(fixture->script, SCRIPT_SEND, payload, sizeof(payload));
+		if (length > 4096) {
+			fixture_check_broken(fixture, "text", FLUSH, 0, "whose text is too long");
+		} else {
+			script_expect_disconnect(fixture->script);
+			fixture_go(fixture, "base:allocation");
+			assert_int_equal(fixture_issue(fixture, FLUSH, 0, 0, 0), -EIO);
+			fixture_finish(fixture);
+		}
+		fixture_tear_down(&each);
+	}
 }
 
 static void rule_41_content_is_inside_whole_and_once(void **state)
@@ -344,6 +373,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rule_41_lengths_of_chunks_are_checked),
+		cmocka_unit_test(rule_1_error_texts_have_at_most_4096_bytes),
 		cmocka_unit_test(rule_41_content_is_inside_whole_and_once),
 		cmocka_unit_test(rule_41_errors_make_sense),
 		cmocka_unit_test(rule_41_done_is_on_the_last_chunk_alone),
