@@ -130,7 +130,7 @@ static struct nbdt_uri *parse(const char *text)
 	return uri;
 }
 
-static void tcp_address_is_connected_without_delay(void **state)
+static void rule_7_tcp_address_is_connected_without_delay(void **state)
 {
 	struct greeter greeter;
 	socklen_t size = sizeof(int);
@@ -271,7 +271,7 @@ static void what_is_not_spoken_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tcp_address_is_connected_without_delay),
+		cmocka_unit_test(rule_7_tcp_address_is_connected_without_delay),
 		cmocka_unit_test(each_address_of_a_name_is_tried),
 		cmocka_unit_test(silent_address_does_not_use_up_the_time),
 		cmocka_unit_test(silent_address_alone_times_out),

@@ -23,7 +23,7 @@ static void contradicting_sizes_break_the_protocol(void **state)
 	fixture_check_failure(fixture, NBD_OPT_GO, "x", -EPROTO, "contradicts");
 }
 
-static void acknowledgement_without_size_breaks_the_protocol(void **state)
+static void rule_13_acknowledgement_without_size_breaks_the_protocol(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -33,7 +33,7 @@ static void acknowledgement_without_size_breaks_the_protocol(void **state)
 	fixture_check_failure(fixture, NBD_OPT_GO, "x", -EPROTO, "without telling its size");
 }
 
-static void acknowledgement_with_data_breaks_the_protocol(void **state)
+static void rule_5_acknowledgement_with_data_breaks_the_protocol(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -43,7 +43,7 @@ static void acknowledgement_with_data_breaks_the_protocol(void **state)
 	fixture_check_failure(fixture, NBD_OPT_GO, "x", -EPROTO, "with data");
 }
 
-static void reply_to_another_option_breaks_the_protocol(void **state)
+static void rule_5_reply_to_another_option_breaks_the_protocol(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -52,7 +52,7 @@ static void reply_to_another_option_breaks_the_protocol(void **state)
 	fixture_check_failure(fixture, NBD_OPT_GO, "x", -EPROTO, "it answered option 6");
 }
 
-static void reply_with_a_wrong_magic_breaks_the_protocol(void **state)
+static void rule_5_reply_with_a_wrong_magic_breaks_the_protocol(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -62,7 +62,7 @@ static void reply_with_a_wrong_magic_breaks_the_protocol(void **state)
 }
 
 /* Its data never comes, and is not waited for. */
-static void reply_that_is_too_long_breaks_the_protocol_at_once(void **state)
+static void rule_5_reply_that_is_too_long_breaks_the_protocol_at_once(void **state)
 {
 	struct fixture *fixture = *state;
 	struct nbd_option_reply_header header;
@@ -76,7 +76,7 @@ static void reply_that_is_too_long_breaks_the_protocol_at_once(void **state)
 	fixture_check_failure(fixture, NBD_OPT_GO, "x", -EPROTO, "of 65537 bytes");
 }
 
-static void misplaced_reply_breaks_the_protocol(void **state)
+static void rule_5_misplaced_reply_breaks_the_protocol(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -85,7 +85,7 @@ static void misplaced_reply_breaks_the_protocol(void **state)
 	fixture_check_failure(fixture, NBD_OPT_INFO, "x", -EPROTO, "does not answer INFO");
 }
 
-static void informations_of_wrong_lengths_break_the_protocol(void **state)
+static void rule_13_informations_of_wrong_lengths_break_the_protocol(void **state)
 {
 	static const struct {
 		const char *data;
@@ -115,7 +115,7 @@ static void informations_of_wrong_lengths_break_the_protocol(void **state)
 	}
 }
 
-static void description_of_4097_bytes_breaks_the_protocol(void **state)
+static void rule_1_description_of_4097_bytes_breaks_the_protocol(void **state)
 {
 	struct fixture *fixture = *state;
 	char text[4098];
@@ -142,7 +142,7 @@ static void informations_without_end_are_given_up(void **state)
 	peer_finish(fixture->peer);
 }
 
-static void oldstyle_size_over_2_to_63_is_refused(void **state)
+static void rule_28_oldstyle_size_over_2_to_63_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -194,7 +194,7 @@ static void check_facts(const struct facts *facts)
 	fixture_tear_down(&state);
 }
 
-static void sizes_and_flags_are_checked(void **state)
+static void rule_28_sizes_and_flags_are_checked(void **state)
 {
 	static const struct facts cases[] = {
 		{ 0, FIXTURE_FLAGS, .rounded = NBDT_MAX_PAYLOAD },
@@ -211,7 +211,7 @@ static void sizes_and_flags_are_checked(void **state)
 		check_facts(&cases[i]);
 }
 
-static void block_sizes_are_checked(void **state)
+static void rule_24_block_sizes_are_checked(void **state)
 {
 	static const uint32_t cases[][4] = {
 		{ 1, 512, 512, 512 },
@@ -250,18 +250,18 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(contradicting_sizes_break_the_protocol),
-		TEST(acknowledgement_without_size_breaks_the_protocol),
-		TEST(acknowledgement_with_data_breaks_the_protocol),
-		TEST(reply_to_another_option_breaks_the_protocol),
-		TEST(reply_with_a_wrong_magic_breaks_the_protocol),
-		TEST(reply_that_is_too_long_breaks_the_protocol_at_once),
-		TEST(misplaced_reply_breaks_the_protocol),
-		cmocka_unit_test(informations_of_wrong_lengths_break_the_protocol),
-		TEST(description_of_4097_bytes_breaks_the_protocol),
+		TEST(rule_13_acknowledgement_without_size_breaks_the_protocol),
+		TEST(rule_5_acknowledgement_with_data_breaks_the_protocol),
+		TEST(rule_5_reply_to_another_option_breaks_the_protocol),
+		TEST(rule_5_reply_with_a_wrong_magic_breaks_the_protocol),
+		TEST(rule_5_reply_that_is_too_long_breaks_the_protocol_at_once),
+		TEST(rule_5_misplaced_reply_breaks_the_protocol),
+		cmocka_unit_test(rule_13_informations_of_wrong_lengths_break_the_protocol),
+		TEST(rule_1_description_of_4097_bytes_breaks_the_protocol),
 		TEST(informations_without_end_are_given_up),
-		TEST_OTHER_GREETING(oldstyle_size_over_2_to_63_is_refused),
-		cmocka_unit_test(sizes_and_flags_are_checked),
-		cmocka_unit_test(block_sizes_are_checked),
+		TEST_OTHER_GREETING(rule_28_oldstyle_size_over_2_to_63_is_refused),
+		cmocka_unit_test(rule_28_sizes_and_flags_are_checked),
+		cmocka_unit_test(rule_24_block_sizes_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

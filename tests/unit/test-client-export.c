@@ -13,7 +13,7 @@
 
 #include "client-fixture.h"
 
-static void info_tells_all_and_leaves_haggling_open(void **state)
+static void rule_25_info_tells_all_and_leaves_haggling_open(void **state)
 {
 	struct fixture *fixture = *state;
 	struct script *script = fixture->script;
@@ -38,7 +38,7 @@ static void info_tells_all_and_leaves_haggling_open(void **state)
 	fixture_finish(fixture);
 }
 
-static void go_enters_transmission_and_leaves_with_a_disconnect(void **state)
+static void rule_42_go_enters_transmission_and_leaves_with_a_disconnect(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -58,7 +58,7 @@ static void go_enters_transmission_and_leaves_with_a_disconnect(void **state)
 }
 
 /* What the server says next is for whoever has the socket. */
-static void taken_socket_has_every_byte_after_the_acknowledgement(void **state)
+static void rule_20_taken_socket_has_every_byte_after_the_acknowledgement(void **state)
 {
 	struct fixture *fixture = *state;
 	char bytes[4];
@@ -77,7 +77,7 @@ static void taken_socket_has_every_byte_after_the_acknowledgement(void **state)
 	assert_int_equal(peer_finish(fixture->peer), 0);
 }
 
-static void info_and_then_go_on_one_connection(void **state)
+static void rule_14_info_and_then_go_on_one_connection(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -94,7 +94,7 @@ static void info_and_then_go_on_one_connection(void **state)
 	fixture_finish(fixture);
 }
 
-static void unknown_informations_are_ignored(void **state)
+static void rule_13_unknown_informations_are_ignored(void **state)
 {
 	struct fixture *fixture = *state;
 	struct script *script = fixture->script;
@@ -134,7 +134,7 @@ static void repeated_informations_are_fine(void **state)
 	fixture_finish(fixture);
 }
 
-static void unsupported_go_falls_back_to_export_name(void **state)
+static void rule_10_unsupported_go_falls_back_to_export_name(void **state)
 {
 	static const unsigned char told[10] = { 0, 0, 0, 0, 0, 0, 0x20, 0, 0, FIXTURE_FLAGS };
 	struct fixture *fixture = *state;
@@ -195,7 +195,7 @@ static void hangup_after_export_name_means_no_such_export(void **state)
 }
 
 /* Without NO_ZEROES 124 bytes follow, which belong to no request. */
-static void zeroes_after_export_name_are_read(void **state)
+static void rule_11_zeroes_after_export_name_are_read(void **state)
 {
 	static const unsigned char told[10 + 124] = { 0, 0, 0, 0, 0, 0, 0x20, 0, 0, FIXTURE_FLAGS };
 	struct fixture *fixture = *state;
@@ -217,7 +217,7 @@ static void zeroes_after_export_name_are_read(void **state)
 	assert_int_equal(peer_finish(fixture->peer), 0);
 }
 
-static void oldstyle_export_is_the_default_one_alone(void **state)
+static void rule_2_oldstyle_export_is_the_default_one_alone(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -246,7 +246,7 @@ static void oldstyle_server_from_before_the_flags_has_none(void **state)
 	fixture_finish(fixture);
 }
 
-static void unknown_transmission_flags_are_ignored(void **state)
+static void rule_29_unknown_transmission_flags_are_ignored(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -261,7 +261,7 @@ static void unknown_transmission_flags_are_ignored(void **state)
 	fixture_finish(fixture);
 }
 
-static void names_that_nbd_does_not_allow_are_not_sent(void **state)
+static void rule_1_names_that_nbd_does_not_allow_are_not_sent(void **state)
 {
 	struct fixture *fixture = *state;
 	char name[4098];
@@ -276,7 +276,19 @@ static void names_that_nbd_does_not_allow_are_not_sent(void **state)
 	fixture_finish(fixture);
 }
 
-static void longest_name_is_sent_whole(void **state)
+/* A server must not want them to be asked for when they were; the client cannot do more. */
+static void rule_26_block_sizes_are_asked_for_from_the_beginning(void **state)
+{
+	struct fixture *fixture = *state;
+
+	script_expect_inquiry(fixture->script, NBD_OPT_GO, "x");
+	script_info_block_size(fixture->script, NBD_OPT_GO, 4096, 4096, 1 << 20);
+	script_reply(fixture->script, NBD_OPT_GO, NBD_REP_ERR_BLOCK_SIZE_REQD, NULL, 0);
+	script_expect_abort(fixture->script);
+	fixture_check_failure(fixture, NBD_OPT_GO, "x", -EREMOTEIO, "were asked for");
+}
+
+static void rule_12_longest_name_is_sent_whole(void **state)
 {
 	struct fixture *fixture = *state;
 	char name[4097];
@@ -296,22 +308,23 @@ static void longest_name_is_sent_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(info_tells_all_and_leaves_haggling_open),
-		TEST(go_enters_transmission_and_leaves_with_a_disconnect),
-		TEST(taken_socket_has_every_byte_after_the_acknowledgement),
-		TEST(info_and_then_go_on_one_connection),
-		TEST(unknown_informations_are_ignored),
+		TEST(rule_25_info_tells_all_and_leaves_haggling_open),
+		TEST(rule_42_go_enters_transmission_and_leaves_with_a_disconnect),
+		TEST(rule_20_taken_socket_has_every_byte_after_the_acknowledgement),
+		TEST(rule_14_info_and_then_go_on_one_connection),
+		TEST(rule_13_unknown_informations_are_ignored),
 		TEST(repeated_informations_are_fine),
-		TEST(unsupported_go_falls_back_to_export_name),
+		TEST(rule_10_unsupported_go_falls_back_to_export_name),
 		TEST(avoided_go_is_not_asked_for),
 		TEST(unsupported_info_does_not_commit),
 		TEST_OTHER_GREETING(hangup_after_export_name_means_no_such_export),
-		TEST_OTHER_GREETING(zeroes_after_export_name_are_read),
-		TEST_OTHER_GREETING(oldstyle_export_is_the_default_one_alone),
+		TEST_OTHER_GREETING(rule_11_zeroes_after_export_name_are_read),
+		TEST_OTHER_GREETING(rule_2_oldstyle_export_is_the_default_one_alone),
 		TEST_OTHER_GREETING(oldstyle_server_from_before_the_flags_has_none),
-		TEST(unknown_transmission_flags_are_ignored),
-		TEST(names_that_nbd_does_not_allow_are_not_sent),
-		TEST(longest_name_is_sent_whole),
+		TEST(rule_29_unknown_transmission_flags_are_ignored),
+		TEST(rule_1_names_that_nbd_does_not_allow_are_not_sent),
+		TEST(rule_26_block_sizes_are_asked_for_from_the_beginning),
+		TEST(rule_12_longest_name_is_sent_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,41 +69,41 @@ static void check_failure(const struct script *script, int code, const char *wor
 	peer_finish(peer);
 }
 
-static void client_answers_flags_and_leaves_with_abort(void **state)
+static void rule_8_client_answers_flags_and_leaves_with_abort(void **state)
 {
 	script_newstyle(*state, FIXED | NO_ZEROES, FIXED | NO_ZEROES);
 	script_expect_abort(*state);
 	check_handshake(*state, NBDT_HANDSHAKE_FIXED_NEWSTYLE);
 }
 
-static void no_zeroes_is_sent_only_if_offered(void **state)
+static void rule_3_no_zeroes_is_sent_only_if_offered(void **state)
 {
 	script_newstyle(*state, FIXED, FIXED);
 	script_expect_abort(*state);
 	check_handshake(*state, NBDT_HANDSHAKE_FIXED_NEWSTYLE);
 }
 
-static void unknown_handshake_flags_are_ignored(void **state)
+static void rule_3_unknown_handshake_flags_are_ignored(void **state)
 {
 	script_newstyle(*state, 0xffff, FIXED | NO_ZEROES);
 	script_expect_abort(*state);
 	check_handshake(*state, NBDT_HANDSHAKE_FIXED_NEWSTYLE);
 }
 
-static void newstyle_that_is_not_fixed_gets_no_abort(void **state)
+static void rule_4_newstyle_that_is_not_fixed_gets_no_abort(void **state)
 {
 	script_newstyle(*state, 0, 0);
 	check_handshake(*state, NBDT_HANDSHAKE_NEWSTYLE);
 }
 
-static void oldstyle_server_is_recognised_and_left_with_a_disconnect(void **state)
+static void rule_2_oldstyle_server_is_recognised_and_left_with_a_disconnect(void **state)
 {
 	script_oldstyle(*state, 4096, 1);
 	script_expect_disconnect(*state);
 	check_handshake(*state, NBDT_HANDSHAKE_OLDSTYLE);
 }
 
-static void abort_needs_no_answer(void **state)
+static void rule_8_abort_needs_no_answer(void **state)
 {
 	struct script *script = *state;
 
@@ -113,7 +113,7 @@ static void abort_needs_no_answer(void **state)
 	check_handshake(script, NBDT_HANDSHAKE_FIXED_NEWSTYLE);
 }
 
-static void abort_does_not_wait_for_ever(void **state)
+static void rule_8_abort_does_not_wait_for_ever(void **state)
 {
 	struct script *script = *state;
 
@@ -136,13 +136,13 @@ static void server_that_left_is_closed_without_a_word(void **state)
 	nbdt_client_close(client);
 }
 
-static void wrong_first_magic_is_no_nbd_server(void **state)
+static void rule_2_wrong_first_magic_is_no_nbd_server(void **state)
 {
 	script_add(*state, SCRIPT_SEND, "NBDMAGIX", 8);
 	check_failure(*state, -EPROTO, "not an NBD server");
 }
 
-static void wrong_second_magic_is_an_unknown_version(void **state)
+static void rule_2_wrong_second_magic_is_an_unknown_version(void **state)
 {
 	script_add(*state, SCRIPT_SEND, "NBDMAGICIHAVEOPX\0\3", 18);
 	check_failure(*state, -EPROTO, "unknown");
@@ -250,16 +250,16 @@ static void closing_nothing_is_fine(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(client_answers_flags_and_leaves_with_abort),
-		TEST(no_zeroes_is_sent_only_if_offered),
-		TEST(unknown_handshake_flags_are_ignored),
-		TEST(newstyle_that_is_not_fixed_gets_no_abort),
-		TEST(oldstyle_server_is_recognised_and_left_with_a_disconnect),
-		TEST(abort_needs_no_answer),
-		TEST(abort_does_not_wait_for_ever),
+		TEST(rule_8_client_answers_flags_and_leaves_with_abort),
+		TEST(rule_3_no_zeroes_is_sent_only_if_offered),
+		TEST(rule_3_unknown_handshake_flags_are_ignored),
+		TEST(rule_4_newstyle_that_is_not_fixed_gets_no_abort),
+		TEST(rule_2_oldstyle_server_is_recognised_and_left_with_a_disconnect),
+		TEST(rule_8_abort_needs_no_answer),
+		TEST(rule_8_abort_does_not_wait_for_ever),
 		TEST(server_that_left_is_closed_without_a_word),
-		TEST(wrong_first_magic_is_no_nbd_server),
-		TEST(wrong_second_magic_is_an_unknown_version),
+		TEST(rule_2_wrong_first_magic_is_no_nbd_server),
+		TEST(rule_2_wrong_second_magic_is_an_unknown_version),
 		TEST(other_protocols_are_named),
 		TEST(silent_server_times_out_with_a_question),
 		TEST(server_that_closes_at_once_is_no_nbd_server),

@@ -89,7 +89,7 @@ static void check_failure(const struct script *script, int code, const char *wor
 		fail_msg("'%s' does not say '%s'", err.text, word);
 }
 
-static void exports_are_listed_with_their_descriptions(void **state)
+static void rule_16_exports_are_listed_with_their_descriptions(void **state)
 {
 	script_listed(*state, "one", "the first");
 	script_listed(*state, "", NULL);
@@ -128,7 +128,7 @@ static void longest_name_and_description_are_taken(void **state)
 	assert_int_equal(strlen(listing.text), 2 * 4096 + 2);
 }
 
-static void name_of_4097_bytes_breaks_the_protocol(void **state)
+static void rule_1_name_of_4097_bytes_breaks_the_protocol(void **state)
 {
 	char name[4098];
 
@@ -138,7 +138,7 @@ static void name_of_4097_bytes_breaks_the_protocol(void **state)
 	check_failure(*state, -EPROTO, "too long");
 }
 
-static void description_of_4097_bytes_breaks_the_protocol(void **state)
+static void rule_1_description_of_4097_bytes_breaks_the_protocol(void **state)
 {
 	char name[4098];
 
@@ -148,25 +148,25 @@ static void description_of_4097_bytes_breaks_the_protocol(void **state)
 	check_failure(*state, -EPROTO, "too long");
 }
 
-static void nul_in_a_name_breaks_the_protocol(void **state)
+static void rule_1_nul_in_a_name_breaks_the_protocol(void **state)
 {
 	script_reply(*state, NBD_OPT_LIST, NBD_REP_SERVER, "\0\0\0\3a\0b", 7);
 	check_failure(*state, -EPROTO, "NUL");
 }
 
-static void name_longer_than_its_reply_breaks_the_protocol(void **state)
+static void rule_16_name_longer_than_its_reply_breaks_the_protocol(void **state)
 {
 	script_reply(*state, NBD_OPT_LIST, NBD_REP_SERVER, "\0\0\0\4abc", 7);
 	check_failure(*state, -EPROTO, "");
 }
 
-static void reply_without_room_for_a_name_length_breaks_the_protocol(void **state)
+static void rule_16_reply_without_room_for_a_name_length_breaks_the_protocol(void **state)
 {
 	script_reply(*state, NBD_OPT_LIST, NBD_REP_SERVER, "\0\0\0", 3);
 	check_failure(*state, -EPROTO, "");
 }
 
-static void misplaced_reply_breaks_the_protocol(void **state)
+static void rule_5_misplaced_reply_breaks_the_protocol(void **state)
 {
 	script_reply(*state, NBD_OPT_LIST, NBD_REP_INFO, "\0\0", 2);
 	check_failure(*state, -EPROTO, "does not answer LIST");
@@ -290,16 +290,16 @@ static void old_servers_cannot_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(exports_are_listed_with_their_descriptions),
+		TEST(rule_16_exports_are_listed_with_their_descriptions),
 		TEST(empty_list_is_fine),
 		TEST(names_come_as_the_server_sent_them),
 		TEST(longest_name_and_description_are_taken),
-		TEST(name_of_4097_bytes_breaks_the_protocol),
-		TEST(description_of_4097_bytes_breaks_the_protocol),
-		TEST(nul_in_a_name_breaks_the_protocol),
-		TEST(name_longer_than_its_reply_breaks_the_protocol),
-		TEST(reply_without_room_for_a_name_length_breaks_the_protocol),
-		TEST(misplaced_reply_breaks_the_protocol),
+		TEST(rule_1_name_of_4097_bytes_breaks_the_protocol),
+		TEST(rule_1_description_of_4097_bytes_breaks_the_protocol),
+		TEST(rule_1_nul_in_a_name_breaks_the_protocol),
+		TEST(rule_16_name_longer_than_its_reply_breaks_the_protocol),
+		TEST(rule_16_reply_without_room_for_a_name_length_breaks_the_protocol),
+		TEST(rule_5_misplaced_reply_breaks_the_protocol),
 		TEST(refusal_is_told_with_the_server_s_words),
 		TEST(server_that_cannot_list_is_told_apart),
 		TEST(error_after_some_exports_is_an_error),

@@ -12,7 +12,7 @@
 
 #include "client-fixture.h"
 
-static void unknown_export_is_named_and_haggling_goes_on(void **state)
+static void rule_14_unknown_export_is_named_and_haggling_goes_on(void **state)
 {
 	struct fixture *fixture = *state;
 	struct script *script = fixture->script;
@@ -36,7 +36,7 @@ static void unknown_export_is_named_and_haggling_goes_on(void **state)
 	fixture_finish(fixture);
 }
 
-static void refusals_are_explained_with_the_server_s_words(void **state)
+static void rule_15_refusals_are_explained_with_the_server_s_words(void **state)
 {
 	static const struct {
 		uint32_t reply;
@@ -73,7 +73,7 @@ static void refusals_are_explained_with_the_server_s_words(void **state)
 }
 
 /* One that is cut inside a character, and one that is longer than what is kept. */
-static void long_error_texts_are_cut(void **state)
+static void rule_15_long_error_texts_are_cut(void **state)
 {
 	struct fixture *fixture = *state;
 	char *text = malloc(60000);
@@ -101,9 +101,9 @@ static void long_error_texts_are_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(unknown_export_is_named_and_haggling_goes_on),
-		cmocka_unit_test(refusals_are_explained_with_the_server_s_words),
-		TEST(long_error_texts_are_cut),
+		TEST(rule_14_unknown_export_is_named_and_haggling_goes_on),
+		cmocka_unit_test(rule_15_refusals_are_explained_with_the_server_s_words),
+		TEST(rule_15_long_error_texts_are_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

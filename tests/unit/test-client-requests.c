@@ -273,6 +273,19 @@ static void rule_27_long_trims_are_cut_at_1_gib(void **state)
 	fixture_finish(fixture);
 }
 
+static void rule_32_flush_has_no_range(void **state)
+{
+	struct fixture *fixture = *state;
+
+	script_go_with_blocks(fixture->script, SIZE, FIXTURE_ALL_FLAGS, 4096, 4096, SIZE);
+	uint64_t cookie = script_expect_request(fixture->script, NBD_CMD_FLUSH, 0, 0, 0);
+	script_answer(fixture->script, cookie, 0);
+	script_expect_disconnect(fixture->script);
+	fixture_go(fixture, NULL);
+	assert_int_equal(fixture_issue(fixture, FLUSH, 0, 0, 0), 0);
+	fixture_finish(fixture);
+}
+
 static void rule_42_no_request_follows_a_shutdown(void **state)
 {
 	struct fixture *fixture = *state;
@@ -310,6 +323,7 @@ int main(void)
 		TEST(rule_35_df_reads_are_cut_at_64_kib),
 		TEST(rule_27_payload_is_at_most_32_mib),
 		TEST(rule_27_long_trims_are_cut_at_1_gib),
+		TEST(rule_32_flush_has_no_range),
 		TEST(rule_42_no_request_follows_a_shutdown),
 	};
 
