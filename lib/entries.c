@@ -120,7 +120,7 @@ static void read_conf(struct entry_list *list, const char *folder, const char *f
 	int result = read_file(path, CONF_MAXIMUM, &text, &length);
 	if (!result)
 		entry_conf_parse(list, path, name, text, length);
-	else if (result != -ENOENT)
+	else if (result != -ENOENT || !hotplug) /* there, a device may just have gone */
 		refuse_file(list, path, name, result, CONF_MAXIMUM);
 }
 
@@ -188,6 +188,22 @@ int nbdt_entries_read(const char *etc, const char *run, struct nbdt_entry **entr
 	return nbdt_error_errno(err, -ENOMEM, "cannot read the entries");
 }
 
+static int say_not_found(const struct nbdt_entry *entries, size_t count, const char *etc,
+	const char *run, const char *name, struct nbdt_error *err)
+{
+	size_t i = 0;
+
+	if (run && (!etc || strchr(name, ':')))
+		return nbdt_error_set(err, -ENOENT, "%.100s: there is no such entry in %s/hotplug",
+			name, run);
+	/* What could not be read, not even its name, may have been the one. */
+	while (i < count && entries[i].name)
+		i++;
+	return nbdt_error_set(err, -ENOENT,
+		"%.100s: there is no such entry in %s/nbdtab or %s/nbd%s%s", name, etc, etc,
+		i < count ? "; " : "", i < count ? entries[i].error.text : "");
+}
+
 int nbdt_entry_find(const char *etc, const char *run, const char *name, struct nbdt_entry *entry,
 	struct nbdt_error *err)
 {
@@ -207,8 +223,7 @@ int nbdt_entry_find(const char *etc, const char *run, const char *name, struct n
 		if (result)
 			nbdt_error_set(err, result, "%s", entry->error.text);
 	} else {
-		result = nbdt_error_set(err, -ENOENT,
-			"%.100s: there is no such entry in %s/nbdtab or %s/nbd", name, etc, etc);
+		result = say_not_found(entries, count, etc, run, name, err);
 	}
 	nbdt_entries_free(entries, count);
 	return result;

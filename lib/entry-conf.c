@@ -99,7 +99,7 @@ static void set_file(struct parser *parser, const char *value)
 static void set_device(struct parser *parser, const char *value)
 {
 	struct nbdt_entry *entry = parser->entry;
-	int index = nbdt_device_parse(value, false);
+	int index = entry_parse_device(value);
 
 	if (index < 0)
 		entry_refuse(entry, parser->line,
@@ -197,14 +197,14 @@ static void check_kind(struct parser *parser)
 	struct nbdt_entry *entry = parser->entry;
 	unsigned int kind = entry->kind == NBDT_KIND_LOOP ? LOOP : REMOTE;
 
-	for (size_t i = 0; i < KEY_COUNT; i++)
-		if (parser->seen[i] && !(keys[i].kinds & kind))
-			entry_refuse(entry, parser->seen[i], "%s is for entries with %s",
-				keys[i].name, kind == LOOP ? "uri" : "file");
 	if (!entry->sources)
 		entry_refuse(entry, 0, "neither uri nor file is given");
 	else if (kind == LOOP && entry->sources[1])
 		entry_refuse(entry, 0, "uri and file exclude each other");
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		if (parser->seen[i] && !(keys[i].kinds & kind))
+			entry_refuse(entry, parser->seen[i], "%s is for entries with %s",
+				keys[i].name, kind == LOOP ? "uri" : "file");
 }
 
 void entry_conf_parse(struct entry_list *list, const char *path, const char *name, char *text,
@@ -215,7 +215,7 @@ void entry_conf_parse(struct entry_list *list, const char *path, const char *nam
 
 	if (!parser.entry)
 		return;
-	int index = nbdt_device_parse(name, false);
+	int index = entry_parse_device(name);
 	if (index >= 0)
 		parser.entry->index = index;
 	while (text < end) {

@@ -91,6 +91,15 @@ void entry_add_option(struct nbdt_entry *entry, const char *name, const char *va
 	append(entry, &entry->options, option);
 }
 
+int entry_parse_device(const char *text)
+{
+	static const char folder[] = "/dev/";
+
+	if (!strncmp(text, folder, strlen(folder)))
+		text += strlen(folder);
+	return strchr(text, '/') ? -EINVAL : nbdt_device_parse(text, false);
+}
+
 static void free_strings(char **strings)
 {
 	for (char **string = strings; string && *string; string++)

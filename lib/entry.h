@@ -27,6 +27,12 @@ void entry_add_source(struct nbdt_entry *entry, const char *source);
 /* "--NAME=VALUE", or "--NAME" where VALUE is NULL. */
 void entry_add_option(struct nbdt_entry *entry, const char *name, const char *value);
 
+/*
+ * "nbdN" or "/dev/nbdN" as a number, else -EINVAL. Unlike nbdt_device_parse() it looks no path up:
+ * what an entry means does not depend on what is attached.
+ */
+int entry_parse_device(const char *text);
+
 /* nbdtab.c: the text of an nbdtab. It is changed on the way, and has a NUL after its LENGTH. */
 void nbdtab_parse(struct entry_list *list, const char *path, char *text, size_t length);
 

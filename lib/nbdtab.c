@@ -12,7 +12,7 @@
 
 #define BLANKS " \t\r"
 
-enum { DEVICE, HOST, EXPORT, OPTIONS, FIELDS };
+enum { DEVICE, HOST, EXPORT, FIELDS };
 
 /* What a line tells in its options about the way to the server. */
 struct address {
@@ -118,7 +118,7 @@ static void read_option(struct nbdt_entry *entry, char *option, struct address *
 		*value++ = '\0';
 	const struct option_meaning *known = find_meaning(option);
 	if (!*option)
-		entry_refuse(entry, 0, "an empty option");
+		entry_refuse(entry, 0, "an empty option: commas separate them, without blanks");
 	else if (!known && *option == '_')
 		; /* nbd-client leaves these to others, for example "_netdev" */
 	else if (!known)
@@ -132,10 +132,31 @@ static void read_option(struct nbdt_entry *entry, char *option, struct address *
 		apply_option(entry, known, value, address);
 }
 
-static void read_options(struct nbdt_entry *entry, char *options, struct address *address)
+/* The next word of a line; NULL at its end, or at a comment, which begins with '#'. */
+static char *take_word(char **rest)
 {
-	for (char *option; (option = strsep(&options, ","));)
-		read_option(entry, option, address);
+	for (char *word; (word = strsep(rest, BLANKS));) {
+		if (*word == '#')
+			break;
+		if (*word)
+			return word;
+	}
+	*rest = NULL;
+	return NULL;
+}
+
+/* A line that is refused is read to its end too: with _auto it fails where that is seen. */
+static void read_options(struct nbdt_entry *entry, char *rest, struct address *address)
+{
+	bool has_options = false;
+
+	for (char *options; (options = take_word(&rest)); has_options = true) {
+		if (has_options)
+			entry_refuse(entry, 0,
+				"more than four fields: commas separate options, without blanks");
+		for (char *option; (option = strsep(&options, ","));)
+			read_option(entry, option, address);
+	}
 }
 
 /* "[::1]" is how everybody writes it, "::1" how the field has it. */
@@ -178,61 +199,36 @@ static void set_address(struct nbdt_entry *entry, char *host, const char *export
 	nbdt_uri_free(uri);
 }
 
-/* Cuts a line at its blanks; a word that begins with '#' and all after it is a comment. */
-static unsigned int split_line(char *line, char *fields[FIELDS])
-{
-	unsigned int count = 0;
-	char *rest = line;
-
-	for (char *word; (word = strsep(&rest, BLANKS));) {
-		if (*word == '#')
-			break;
-		if (*word && count < FIELDS)
-			fields[count] = word;
-		if (*word)
-			count++;
-	}
-	return count;
-}
-
-static void read_fields(struct nbdt_entry *entry, char *fields[FIELDS], unsigned int count)
-{
-	struct address address = { 0 };
-
-	if (count < OPTIONS)
-		entry_refuse(entry, 0, "a line needs three fields: DEVICE HOST EXPORT");
-	else if (count > FIELDS)
-		entry_refuse(entry, 0, "more than four fields: options are separated by commas alone");
-	else if (entry->index < 0)
-		entry_refuse(entry, 0, "%.200s: not the name of an NBD device, as nbd0 is",
-			fields[DEVICE]);
-	if (entry->error.code)
-		return;
-	if (count == FIELDS)
-		read_options(entry, fields[OPTIONS], &address);
-	set_address(entry, fields[HOST], fields[EXPORT], &address);
-}
-
 /* HAS_NUL: LINE ends before the end of its line. */
 static void read_line(struct entry_list *list, const char *path, unsigned int number, char *line,
 	bool has_nul)
 {
-	char nothing[] = "";
-	char *fields[FIELDS] = { nothing, nothing, nothing, nothing };
+	struct address address = { 0 };
+	char *fields[FIELDS];
 	char name[16];
 
-	unsigned int count = split_line(line, fields);
-	if (!count && !has_nul)
+	for (unsigned int i = 0; i < FIELDS; i++)
+		fields[i] = take_word(&line);
+	if (!fields[DEVICE] && !has_nul)
 		return;
-	int index = count ? nbdt_device_parse(fields[DEVICE], false) : -1;
+	int index = fields[DEVICE] ? entry_parse_device(fields[DEVICE]) : -1;
 	snprintf(name, sizeof(name), "nbd%d", index);
 	struct nbdt_entry *entry = entry_add(list, path, number, index < 0 ? NULL : name);
 	if (!entry)
 		return;
-	entry->index = index;
 	if (has_nul)
 		entry_refuse(entry, 0, "the line has a NUL byte");
-	read_fields(entry, fields, count);
+	if (!fields[EXPORT]) {
+		entry_refuse(entry, 0, "a line needs three fields: DEVICE HOST EXPORT");
+		return;
+	}
+	if (index < 0)
+		entry_refuse(entry, 0, "%.200s: not the name of an NBD device, as nbd0 is",
+			fields[DEVICE]);
+	else
+		entry->index = index;
+	read_options(entry, line, &address);
+	set_address(entry, fields[HOST], fields[EXPORT], &address);
 }
 
 void nbdtab_parse(struct entry_list *list, const char *path, char *text, size_t length)
