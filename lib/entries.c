@@ -153,19 +153,37 @@ static void read_folder(struct entry_list *list, const char *top, const char *na
 		refuse_file(list, folder, NULL, -errno, 0);
 }
 
+/* By name, and of one name in the order of the list. */
+static int compare_names(const void *one, const void *other)
+{
+	const struct nbdt_entry *a = *(struct nbdt_entry *const *)one;
+	const struct nbdt_entry *b = *(struct nbdt_entry *const *)other;
+	int order = strcmp(a->name, b->name);
+
+	return order ? order : (a > b) - (a < b);
+}
+
 /* The first one of a name counts. */
 static void refuse_duplicates(struct entry_list *list)
 {
-	for (size_t i = 1; i < list->count; i++)
-		for (size_t j = 0; list->entries[i].name && j < i; j++) {
-			const struct nbdt_entry *first = &list->entries[j];
+	CLEANUP_FREE struct nbdt_entry **named = calloc(list->count + 1, sizeof(struct nbdt_entry *));
+	size_t count = 0, first = 0;
 
-			if (!first->name || strcmp(first->name, list->entries[i].name) != 0)
-				continue;
-			entry_refuse(&list->entries[i], 0, "%s is in %s already", first->name,
-				first->origin);
-			break;
-		}
+	if (!named) {
+		list->no_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < list->count; i++)
+		if (list->entries[i].name)
+			named[count++] = &list->entries[i];
+	qsort(named, count, sizeof(struct nbdt_entry *), compare_names);
+	for (size_t i = 1; i < count; i++) {
+		if (strcmp(named[first]->name, named[i]->name) != 0)
+			first = i;
+		else
+			entry_refuse(named[i], 0, "%s is in %s already", named[first]->name,
+				named[first]->origin);
+	}
 }
 
 int nbdt_entries_read(const char *etc, const char *run, struct nbdt_entry **entries, size_t *count,

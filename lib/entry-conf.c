@@ -125,7 +125,7 @@ static void set_auto(struct parser *parser, const char *value)
 static void set_flag(struct parser *parser, const char *name, const char *value)
 {
 	if (!strcmp(value, "yes"))
-		entry_add_option(parser->entry, name, NULL);
+		entry_set_option(parser->entry, name, NULL);
 	else if (strcmp(value, "no") != 0)
 		entry_refuse(parser->entry, parser->line, "%s is yes or no, not '%.100s'", name,
 			value);
@@ -150,7 +150,7 @@ static void apply(struct parser *parser, const struct key *key, const char *valu
 		set_flag(parser, key->name, value);
 		break;
 	case VALUE:
-		entry_add_option(parser->entry, key->name, value);
+		entry_set_option(parser->entry, key->name, value);
 		break;
 	case UNBUILT:
 		entry_refuse(parser->entry, parser->line, "'%s' is not built yet", key->name);

@@ -82,13 +82,28 @@ void entry_add_source(struct nbdt_entry *entry, const char *source)
 	append(entry, &entry->sources, strdup(source));
 }
 
-void entry_add_option(struct nbdt_entry *entry, const char *name, const char *value)
+static bool is_same_option(const char *one, const char *other)
 {
+	size_t length = strcspn(one, "=");
+
+	return length == strcspn(other, "=") && !strncmp(one, other, length);
+}
+
+void entry_set_option(struct nbdt_entry *entry, const char *name, const char *value)
+{
+	char **given = entry->options;
 	char *option;
 
 	if (asprintf(&option, "--%s%s%s", name, value ? "=" : "", value ? value : "") < 0)
 		option = NULL;
-	append(entry, &entry->options, option);
+	while (option && given && *given && !is_same_option(*given, option))
+		given++;
+	if (!option || !given || !*given) {
+		append(entry, &entry->options, option);
+		return;
+	}
+	free(*given);
+	*given = option;
 }
 
 int entry_parse_device(const char *text)

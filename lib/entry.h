@@ -22,10 +22,13 @@ struct nbdt_entry *entry_add(
 void entry_refuse(struct nbdt_entry *entry, unsigned int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Add a copy to the end of a NULL-terminated array. No memory refuses the entry. */
+/* Adds a copy to the end. No memory refuses the entry. */
 void entry_add_source(struct nbdt_entry *entry, const char *source);
-/* "--NAME=VALUE", or "--NAME" where VALUE is NULL. */
-void entry_add_option(struct nbdt_entry *entry, const char *name, const char *value);
+/*
+ * "--NAME=VALUE", or "--NAME" where VALUE is NULL; in the place of one that was given before, as a
+ * command line's last one counts. No memory refuses the entry.
+ */
+void entry_set_option(struct nbdt_entry *entry, const char *name, const char *value);
 
 /*
  * "nbdN" or "/dev/nbdN" as a number, else -EINVAL. Unlike nbdt_device_parse() it looks no path up:

@@ -102,7 +102,7 @@ static void apply_option(struct nbdt_entry *entry, const struct option_meaning *
 		break;
 	case FLAG:
 	case VALUE:
-		entry_add_option(entry, known->option, value);
+		entry_set_option(entry, known->option, value);
 		break;
 	case UNBUILT:
 	case POINTLESS:

@@ -12,12 +12,27 @@ static void check_strings(char **strings)
 		fuzz_check(!strchr(*strings, '\n'), "a word spans lines");
 }
 
+/* Those of nbdtab were put together from words that may hold anything. */
+static void check_uris(char **sources)
+{
+	for (; *sources; sources++) {
+		struct nbdt_uri *uri;
+
+		fuzz_check(!nbdt_uri_parse(*sources, &uri, NULL), "a source is no URI");
+		nbdt_uri_free(uri);
+	}
+}
+
 static void check_accepted(const struct nbdt_entry *entry)
 {
 	fuzz_check(entry->name && nbdt_entry_name_valid(entry->name), "a bad name is accepted");
 	fuzz_check(entry->sources && entry->sources[0], "an entry without a source is accepted");
 	fuzz_check(entry->kind == NBDT_KIND_REMOTE || !entry->sources[1], "two images");
 	check_strings(entry->sources);
+	if (entry->kind == NBDT_KIND_REMOTE)
+		check_uris(entry->sources);
+	else
+		fuzz_check(*entry->sources[0] == '/', "an image's path is not absolute");
 	for (char **option = entry->options; option && *option; option++)
 		fuzz_check(!strncmp(*option, "--", 2), "an option is none");
 	check_strings(entry->options);

@@ -61,13 +61,15 @@ static void the_first_of_two_with_one_name_counts(void **state)
 	size_t count;
 
 	(void)state;
-	entry_write("nbdtab", "nbd0 h a\nnbd0 h b\n");
+	entry_write("nbdtab", "nbd1 h a\nnbd0 h a\nx\nnbd0 h b\nnbd10 h a\n");
 	entry_write("nbd/nbd0.conf", "uri = nbd://h/c\n");
 	assert_int_equal(nbdt_entries_read(entry_folder, NULL, &entries, &count, NULL), 0);
-	assert_int_equal(count, 3);
+	assert_int_equal(count, 6);
 	assert_int_equal(entries[0].error.code, 0);
-	assert_non_null(strstr(entries[1].error.text, "nbdtab:2: nbd0 is in "));
-	assert_non_null(strstr(entries[2].error.text, "nbdtab:1 already"));
+	assert_int_equal(entries[1].error.code, 0);
+	assert_non_null(strstr(entries[3].error.text, "nbdtab:4: nbd0 is in "));
+	assert_int_equal(entries[4].error.code, 0);
+	assert_non_null(strstr(entries[5].error.text, "nbdtab:2 already"));
 	nbdt_entries_free(entries, count);
 }
 

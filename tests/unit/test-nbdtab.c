@@ -36,6 +36,8 @@ static void nbdtab_lines_mean_what_nbd_client_reads(void **state)
 			NBDT_AUTO_NO, NULL },
 		{ "nbd0 h d swap,no_optgo", "nbd0", "nbd://h/d", "--swap --no-optgo", NBDT_AUTO_NO,
 			NULL },
+		{ "nbd0 h d timeout=1,swap,timeout=2,swap", "nbd0", "nbd://h/d",
+			"--timeout=2 --swap", NBDT_AUTO_NO, NULL },
 		{ "nbd0 h d _auto", "nbd0", "nbd://h/d", "", NBDT_AUTO_BOOT, NULL },
 		{ "nbd0 h d _auto=module", "nbd0", "nbd://h/d", "", NBDT_AUTO_MODULE, NULL },
 		{ "nbd0 h d _netdev,_x=1,_auto,swap", "nbd0", "nbd://h/d", "--swap", NBDT_AUTO_BOOT,
