@@ -166,7 +166,8 @@ static int compare_names(const void *one, const void *other)
 /* The first one of a name counts. */
 static void refuse_duplicates(struct entry_list *list)
 {
-	CLEANUP_FREE struct nbdt_entry **named = calloc(list->count + 1, sizeof(struct nbdt_entry *));
+	CLEANUP_FREE struct nbdt_entry **named =
+		calloc(list->count + 1, sizeof(struct nbdt_entry *));
 	size_t count = 0, first = 0;
 
 	if (!named) {
