@@ -35,7 +35,7 @@ CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wformat=2 -Wundef -Wvla -Werror
 HARDENING = -D_FORTIFY_SOURCE=2 -fstack-protector-strong
-LIB_PACKAGES = libnl-genl-3.0 liburiparser json-c mount libudev
+LIB_PACKAGES = libnl-genl-3.0 liburiparser json-c mount libudev gnutls
 CMD_PACKAGES = smartcols
 
 # SANITIZE=address,undefined builds with those sanitizers; fortification would hide from them.

@@ -37,6 +37,8 @@ struct nbdt_client {
 	enum client_phase phase;
 	bool no_zeroes;
 	bool avoid_go; /* EXPORT_NAME is to be used even so */
+	bool tls;
+	struct tls_credentials *credentials; /* of TLS; or NULL */
 	bool structured; /* replies come in chunks, extended ones included */
 	bool extended;
 	struct client_contexts contexts;
@@ -107,6 +109,13 @@ int client_take_info(struct nbdt_client *client, struct export_info *info, size_
  */
 int client_finish_info(const struct nbdt_client *client, struct export_info *info, const char *name,
 	struct nbdt_export *export, struct nbdt_error *err);
+
+/* client-tls.c: what a URI wants of TLS, for tls_credentials_free(). */
+int client_read_credentials(
+	const struct nbdt_uri *uri, struct tls_credentials **credentials, struct nbdt_error *err);
+/* STARTTLS and the handshake of TLS, within the deadline. Owns CREDENTIALS, also when it fails. */
+int client_start_tls(
+	struct nbdt_client *client, struct tls_credentials *credentials, struct nbdt_error *err);
 
 /* client-contexts.c: forgets what was selected. */
 void client_clear_contexts(struct nbdt_client *client);

@@ -21,6 +21,8 @@ static const char *option_name(uint32_t option)
 		return "ABORT";
 	case NBD_OPT_LIST:
 		return "LIST";
+	case NBD_OPT_STARTTLS:
+		return "STARTTLS";
 	case NBD_OPT_INFO:
 		return "INFO";
 	case NBD_OPT_GO:
@@ -196,7 +198,7 @@ int client_refused(struct nbdt_client *client, uint32_t option, const char *name
 		return unknown_export(client, name, text, err);
 	case NBD_REP_ERR_TLS_REQD:
 		return nbdt_error_set(err, -EREMOTEIO,
-			"%.200s requires TLS, which this version does not speak%s", client->name,
+			"%.200s requires TLS: ask for it by nbds instead of nbd%s", client->name,
 			text);
 	default:
 		break;

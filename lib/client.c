@@ -8,6 +8,7 @@
 
 #include "client-internal.h"
 #include "dial.h"
+#include "tls.h"
 #include "wire.h"
 
 /* Milliseconds that a goodbye may take: nothing depends on its answer. */
@@ -23,6 +24,9 @@ static int explain(struct nbdt_client *client, int result, struct nbdt_error *er
 {
 	const char *when = client->phase == CLIENT_HAGGLING ? " in the handshake" : "";
 
+	/* A client's part of TLS 1.3 is done before the server has judged the certificate. */
+	if (client->phase == CLIENT_HAGGLING && client->tls && client->credentials->certificates)
+		when = " in the handshake (over TLS: does it want another client certificate?)";
 	client->phase = CLIENT_BROKEN;
 	switch (result) {
 	case -ETIMEDOUT:
@@ -33,8 +37,12 @@ static int explain(struct nbdt_client *client, int result, struct nbdt_error *er
 		return nbdt_error_set(err, -ECONNRESET,
 			"%.200s closed the connection%s", client->name, when);
 	default:
-		return nbdt_error_errno(err, result, "connection to %.200s", client->name);
+		break;
 	}
+	if (client->transport->reason)
+		return nbdt_error_set(err, result, "TLS with %.200s failed: %s%s", client->name,
+			result == -EREMOTEIO ? "it says: " : "", client->transport->reason);
+	return nbdt_error_errno(err, result, "connection to %.200s", client->name);
 }
 
 int client_send(
@@ -88,7 +96,7 @@ static int begin(int socket, char *name, unsigned int timeout, deadline_t deadli
 	return 0;
 }
 
-int nbdt_client_connect(const struct nbdt_uri *uri, unsigned int timeout,
+static int connect_plain(const struct nbdt_uri *uri, unsigned int timeout,
 	struct nbdt_client **client, struct nbdt_error *err)
 {
 	deadline_t deadline = deadline_after(timeout);
@@ -102,6 +110,28 @@ int nbdt_client_connect(const struct nbdt_uri *uri, unsigned int timeout,
 		return socket;
 	}
 	return begin(socket, name, timeout, deadline, client, err);
+}
+
+int nbdt_client_connect(const struct nbdt_uri *uri, unsigned int timeout,
+	struct nbdt_client **client, struct nbdt_error *err)
+{
+	struct tls_credentials *credentials = NULL;
+	struct nbdt_client *made;
+
+	int result = uri->tls ? client_read_credentials(uri, &credentials, err) : 0;
+	if (!result)
+		result = connect_plain(uri, timeout, &made, err);
+	if (result) {
+		tls_credentials_free(credentials);
+		return result;
+	}
+	if (credentials)
+		result = client_start_tls(made, credentials, err);
+	if (result)
+		nbdt_client_close(made);
+	else
+		*client = made;
+	return result;
 }
 
 int nbdt_client_adopt(
@@ -124,6 +154,9 @@ int nbdt_client_take_socket(struct nbdt_client *client, struct nbdt_error *err)
 		|| client->transport->ops->pending(client->transport))
 		return nbdt_error_set(err, -EINVAL,
 			"%.200s: no export was chosen on this connection", client->name);
+	if (client->tls)
+		return nbdt_error_set(err, -EOPNOTSUPP,
+			"%.200s: TLS in the kernel is not built yet", client->name);
 	if (client->structured)
 		return nbdt_error_set(err, -EINVAL,
 			"%.200s: the kernel takes simple replies only, and other ones were agreed"
@@ -165,6 +198,7 @@ void nbdt_client_close(struct nbdt_client *client)
 		&& client->handshake == NBDT_HANDSHAKE_FIXED_NEWSTYLE)
 		say_abort(client);
 	transport_close(client->transport);
+	tls_credentials_free(client->credentials);
 	client_clear_contexts(client);
 	free(client->transmission);
 	free(client->name);

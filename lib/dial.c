@@ -158,10 +158,11 @@ static int dial_unix(const struct nbdt_uri *uri, deadline_t deadline, struct nbd
 /* Whoever asks for TLS in any way must not get a connection without it. */
 static int check_supported(const struct nbdt_uri *uri, struct nbdt_error *err)
 {
-	if (uri->tls || uri->tls_certificates || uri->tls_psk_file || uri->tls_hostname
-		|| uri->tls_type)
-		return nbdt_error_set(err, -EOPNOTSUPP,
-			"the address asks for TLS, which this version does not speak");
+	if (!uri->tls && (uri->tls_certificates || uri->tls_psk_file || uri->tls_hostname
+		|| uri->tls_type))
+		return nbdt_error_set(err, -EINVAL,
+			"the address has parameters of TLS, but does not ask for it: write nbds"
+			" instead of nbd");
 	if (uri->transport == NBDT_TRANSPORT_VSOCK)
 		return nbdt_error_set(err, -EOPNOTSUPP,
 			"the address asks for vsock, which this version does not speak");

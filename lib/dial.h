@@ -7,7 +7,8 @@
 
 /*
  * A connected socket, closed on exec, maybe non-blocking, or a negative errno: those of connect(2)
- * and resolve_host(); -EOPNOTSUPP TLS or vsock; -ENAMETOOLONG the path of a Unix socket.
+ * and resolve_host(); -EOPNOTSUPP vsock; -EINVAL parameters of TLS without it;
+ * -ENAMETOOLONG the path of a Unix socket.
  */
 int dial(const struct nbdt_uri *uri, const char *name, deadline_t deadline, struct nbdt_error *err);
 

@@ -148,6 +148,28 @@ int nbdt_entry_find(const char *etc, const char *run, const char *name, struct n
 	struct nbdt_error *err);
 void nbdt_entry_clear(struct nbdt_entry *entry);
 
+/* TLS ("TLS support"), 1.2 at least: by X.509 certificates, or by pre-shared keys (PSK) */
+
+struct nbdt_tls_options {
+	/*
+	 * Folder with PEM files, named as libnbd, nbdkit and QEMU have them. Client: ca-cert.pem,
+	 * and if there is one client-cert.pem with client-key.pem; NULL: /etc/pki/libnbd for root,
+	 * ~/.pki/libnbd or ~/.config/pki/libnbd for others, or else the system's CAs. Server:
+	 * server-cert.pem, server-key.pem, and for verify_peer ca-cert.pem. Both: ca-crl.pem, if
+	 * there is one. Not with psk_file.
+	 */
+	const char *certificates;
+	/* As psktool(1) writes it: a line of USER:HEXADECIMAL-KEY for each user. Up to 1 MiB. */
+	const char *psk_file;
+	const char *user;     /* client with PSK: whose key; NULL: of the effective user ID */
+	const char *hostname; /* client with certificates: name or address that the server's has */
+	/*
+	 * Client: the server's certificate must be good; leave it to a person to say false. Server:
+	 * clients must have a good certificate. Without effect with PSK, which always proves both.
+	 */
+	bool verify_peer;
+};
+
 /* Client */
 
 struct nbdt_export {
@@ -170,9 +192,15 @@ struct nbdt_client;
  * negotiation"), all within TIMEOUT milliseconds, which also bounds each later operation. Each
  * address of a host name is tried. A resolver that outlasts TIMEOUT is left behind in a thread
  * that ends by itself. An oldstyle server leaves the client in the transmission phase at once.
+ *
+ * A URI of nbds or nbds+unix does nbdt_client_start_tls() as well, with what the URI has for that;
+ * a server without TLS is refused. The certificate's name has to be tls-hostname, or else the host,
+ * or else "localhost".
+ *
  * Errors: those of connect(2); -ETIMEDOUT; -EPROTO the peer is no NBD server or breaks the
- * protocol; -EOPNOTSUPP TLS or vsock, which this version does not speak; -ENAMETOOLONG the path of
- * a Unix socket; -EAI… as -EHOSTUNREACH with the resolver's words.
+ * protocol; -EOPNOTSUPP vsock and anonymous TLS, which this version does not speak; -ENAMETOOLONG
+ * the path of a Unix socket; -EAI… as -EHOSTUNREACH with the resolver's words; -EINVAL parameters of
+ * TLS that don't fit, or in a URI of nbd; those of nbdt_client_start_tls().
  */
 int nbdt_client_connect(const struct nbdt_uri *uri, unsigned int timeout,
 	struct nbdt_client **client, struct nbdt_error *err);
@@ -180,6 +208,17 @@ int nbdt_client_connect(const struct nbdt_uri *uri, unsigned int timeout,
 /* The same over a connected socket, which the client owns from then on, also when this fails. */
 int nbdt_client_adopt(int socket, unsigned int timeout, struct nbdt_client **client,
 	struct nbdt_error *err);
+
+/*
+ * Encrypts the connection (NBD_OPT_STARTTLS), before anything else is asked of the server.
+ * Errors: of open(2) and -EINVAL for what OPTIONS name, after which another try may follow;
+ * -EREMOTEIO the server has no TLS, or refuses this client; -EKEYREJECTED its certificate is not
+ * good; -EPROTO; -ETIMEDOUT; -ECONNRESET. Where nbdt_client_connect() does not follow, it is for
+ * the caller not to go on without TLS after -EREMOTEIO.
+ */
+int nbdt_client_start_tls(struct nbdt_client *client, const struct nbdt_tls_options *options,
+	struct nbdt_error *err);
+bool nbdt_client_uses_tls(const struct nbdt_client *client);
 
 /* How the server negotiates. */
 enum nbdt_handshake {
@@ -344,7 +383,7 @@ int nbdt_client_block_status(struct nbdt_client *client, uint64_t offset, uint64
  * Takes the socket out of a client in the transmission phase, to give it to the kernel: simple
  * replies were negotiated and no byte was read ahead. The client can only be closed after that.
  * Returns the descriptor, blocking, or -EINVAL in another phase, or after nbdt_client_negotiate()
- * had success: the kernel takes simple replies only.
+ * had success: the kernel takes simple replies only. -EOPNOTSUPP with TLS.
  */
 int nbdt_client_take_socket(struct nbdt_client *client, struct nbdt_error *err);
 

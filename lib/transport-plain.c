@@ -56,7 +56,7 @@ static const struct transport_ops plain_ops = {
 
 struct transport *transport_plain(int fd)
 {
-	struct transport *transport = malloc(sizeof(*transport));
+	struct transport *transport = calloc(1, sizeof(*transport));
 	const int on = 1;
 
 	if (!transport)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A transport moves bytes for a handshake or an engine: a plain socket now, TLS later. Handshake
- * and engine know only this table.
+ * A transport moves bytes for a handshake or an engine: by a plain socket, or by TLS (tls.h).
+ * Handshake and engine know only this table.
  */
 #ifndef NBDT_TRANSPORT_H
 #define NBDT_TRANSPORT_H
@@ -24,7 +24,8 @@ struct transport_ops {
 	ssize_t (*receive)(struct transport *transport, void *buffer, size_t size);
 	/*
 	 * One send of a vector, which is not changed: bytes taken, -EAGAIN, or a negative errno.
-	 * Never waits.
+	 * Never waits. After -EAGAIN, the next vector begins with the same bytes: they may have
+	 * been encrypted already.
 	 */
 	ssize_t (*send)(struct transport *transport, const struct iovec *vector, int count);
 	/* True if a receive would find bytes that poll() on the descriptor does not show. */
@@ -38,6 +39,8 @@ struct transport_ops {
 struct transport {
 	const struct transport_ops *ops;
 	int fd; /* to poll() on; -1 after transport_release() */
+	/* After an error of the transport's own level, its cause in words; or NULL. */
+	const char *reason;
 };
 
 /*

@@ -260,12 +260,30 @@ static void slow_resolver_is_not_waited_for(void **state)
 static void what_is_not_spoken_is_refused(void **state)
 {
 	(void)state;
-	check_connect_fails(parse("nbds://127.0.0.1/"), TIMEOUT, -EOPNOTSUPP, "TLS");
-	check_connect_fails(parse("nbds+unix:///?socket=/s"), TIMEOUT, -EOPNOTSUPP, "TLS");
-	check_connect_fails(
-		parse("nbd://127.0.0.1/?tls-certificates=/x"), TIMEOUT, -EOPNOTSUPP, "TLS");
-	check_connect_fails(parse("nbd://127.0.0.1/?tls-type=psk"), TIMEOUT, -EOPNOTSUPP, "TLS");
 	check_connect_fails(parse("nbd+vsock://2/"), TIMEOUT, -EOPNOTSUPP, "vsock");
+	check_connect_fails(
+		parse("nbds+vsock://2/?tls-verify-peer=0"), TIMEOUT, -EOPNOTSUPP, "vsock");
+	check_connect_fails(
+		parse("nbds://127.0.0.1/?tls-type=anon"), TIMEOUT, -EOPNOTSUPP, "anon");
+}
+
+/* Nothing is there to connect to: these are refused before. */
+static void parameters_of_tls_must_fit(void **state)
+{
+	(void)state;
+	check_connect_fails(
+		parse("nbd://127.0.0.1/?tls-certificates=/x"), TIMEOUT, -EINVAL, "nbds");
+	check_connect_fails(parse("nbd://127.0.0.1/?tls-psk-file=/x"), TIMEOUT, -EINVAL, "nbds");
+	check_connect_fails(parse("nbd://127.0.0.1/?tls-hostname=x"), TIMEOUT, -EINVAL, "nbds");
+	check_connect_fails(parse("nbd://127.0.0.1/?tls-type=psk"), TIMEOUT, -EINVAL, "nbds");
+	check_connect_fails(
+		parse("nbds://127.0.0.1/?tls-type=psk"), TIMEOUT, -EINVAL, "tls-psk-file");
+	check_connect_fails(parse("nbds://127.0.0.1/?tls-type=x509&tls-psk-file=/x"), TIMEOUT,
+		-EINVAL, "tls-psk-file");
+	check_connect_fails(parse("nbds://127.0.0.1/?tls-certificates=/x&tls-psk-file=/x"), TIMEOUT,
+		-EINVAL, "not by both");
+	check_connect_fails(parse("nbds://127.0.0.1/?tls-certificates=/no/such"), TIMEOUT, -ENOENT,
+		"/no/such/ca-cert.pem");
 }
 
 int main(void)
@@ -280,6 +298,7 @@ int main(void)
 		cmocka_unit_test(unknown_host_is_told_in_the_resolver_s_words),
 		cmocka_unit_test(slow_resolver_is_not_waited_for),
 		cmocka_unit_test(what_is_not_spoken_is_refused),
+		cmocka_unit_test(parameters_of_tls_must_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,7 @@ static void rule_15_refusals_are_explained_with_the_server_s_words(void **state)
 		const char *text, *word;
 	} refusals[] = {
 		{ NBD_REP_ERR_TLS_REQD, "TLS!",
-			"the server requires TLS, which this version does not speak: TLS!" },
+			"the server requires TLS: ask for it by nbds instead of nbd: TLS!" },
 		{ NBD_REP_ERR_POLICY, "ask \033]0;x\007 Bob", "forbids it: ask ?]0;x? Bob" },
 		{ NBD_REP_ERR_POLICY, "gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f" },
 		{ NBD_REP_ERR_POLICY, "gr\xfc\x9b", "gr??" },
