@@ -24,12 +24,16 @@ _nbd_tools() {
 
 	COMPREPLY=()
 	case $previous in
-	-u | --unix | --pid-file | -j | --associated)
+	-u | --unix | --pid-file | -j | --associated | --tls-psk)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 		;;
 	--entry)
 		mapfile -t COMPREPLY < <(compgen -W "$(_nbd_tools_entries)" -- "$word")
+		return
+		;;
+	--tls-certificates)
+		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return
 		;;
 	esac

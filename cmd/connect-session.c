@@ -115,6 +115,9 @@ static int check_export(
 int session_open(struct session *session, const struct nbdt_uri *uri,
 	const struct connect_options *options, unsigned int timeout, struct nbdt_error *err)
 {
+	if (uri->tls)
+		return nbdt_error_set(err, -EOPNOTSUPP,
+			"the address asks for TLS (nbds), and TLS in the kernel is not built yet");
 	session->source =
 		options->identifier ? strdup(options->identifier) : nbdt_uri_format(uri);
 	if (!session->source)

@@ -16,6 +16,7 @@ struct listing {
 	struct nbdt_uri *uri;
 	struct nbdt_client *client; /* NULL: the next question opens a connection */
 	enum nbdt_handshake handshake;
+	bool tls;
 	unsigned int timeout; /* milliseconds for the whole */
 	struct timespec begin;
 	struct json_object *exports;
@@ -39,9 +40,11 @@ static int open_client(struct listing *listing, struct nbdt_error *err)
 	if (!time_left(listing))
 		return nbdt_error_set(err, -ETIMEDOUT, "no time left (--timeout)");
 	int result = nbdt_client_connect(listing->uri, time_left(listing), &listing->client, err);
-	if (!result)
-		listing->handshake = nbdt_client_handshake(listing->client);
-	return result;
+	if (result)
+		return result;
+	listing->handshake = nbdt_client_handshake(listing->client);
+	listing->tls = nbdt_client_uses_tls(listing->client);
+	return 0;
 }
 
 static void close_client(struct listing *listing)
@@ -206,7 +209,7 @@ static struct json_object *describe_server(const struct listing *listing)
 	struct json_object *server = json_object_new_object();
 
 	add_string(server, "protocol", protocols[listing->handshake]);
-	json_object_object_add(server, "TLS", json_object_new_boolean(false));
+	json_object_object_add(server, "TLS", json_object_new_boolean(listing->tls));
 	json_object_object_add(server, "structured", json_object_new_boolean(false));
 	json_object_object_add(server, "extended", json_object_new_boolean(false));
 	json_object_object_add(server, "exports", json_object_get(listing->exports));
@@ -225,8 +228,10 @@ static void print_text(struct json_object *server)
 {
 	struct json_object *exports = json_object_object_get(server, "exports");
 
-	printf("protocol: %s without TLS\n",
-		json_object_get_string(json_object_object_get(server, "protocol")));
+	printf("protocol: %s %s TLS\n",
+		json_object_get_string(json_object_object_get(server, "protocol")),
+		json_object_get_boolean(json_object_object_get(server, "TLS")) ? "with"
+									       : "without");
 	for (size_t i = 0; i < json_object_array_length(exports); i++) {
 		struct json_object *export = json_object_array_get_idx(exports, i);
 

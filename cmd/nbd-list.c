@@ -5,6 +5,7 @@
 
 #include "nbd-list.h"
 #include "server-address.h"
+#include "tls-options.h"
 
 static const char help_text[] =
 	"Usage: nbd-list [options] [DEVICE]            this machine's NBD devices\n"
@@ -21,6 +22,7 @@ static const char help_text[] =
 	"  -u, --unix=SOCKET       the server's Unix socket\n"
 	"  -N, --name=NAME         only this export\n"
 	"      --timeout=SECONDS   for all that is asked of a server (default 10)\n"
+	TLS_HELP
 	"  -q, --quiet             no warnings\n"
 	"  -v, --verbose           say more\n"
 	"  -h, --help              this text\n"
@@ -46,6 +48,7 @@ static const struct option long_options[] = {
 	{ "unix", required_argument, NULL, 'u' },
 	{ "name", required_argument, NULL, 'N' },
 	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
+	TLS_LONG_OPTIONS,
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
@@ -59,6 +62,7 @@ struct arguments {
 	const char *socket;
 	const char *name;
 	unsigned int timeout; /* milliseconds */
+	struct tls_options tls;
 	struct table_options table;
 };
 
@@ -93,6 +97,10 @@ static bool print_and_exit(int option)
 
 static enum command_status set_option(int option, struct arguments *arguments)
 {
+	enum command_status status;
+
+	if (set_tls_option(option, &arguments->tls, &status))
+		return status;
 	switch (option) {
 	case OPTION_ALL:
 		arguments->all = true;
@@ -154,6 +162,8 @@ static enum command_status list_server(const char *address, const struct argumen
 	else
 		status = STATUS_DONE;
 	if (!status)
+		status = apply_tls_options(&arguments->tls, uri);
+	if (!status)
 		status = list_exports(uri, arguments->timeout, arguments->table.json);
 	nbdt_uri_free(uri);
 	return status;
@@ -180,6 +190,8 @@ int main(int argc, char **argv)
 	int index = operand ? nbdt_device_parse(operand, false) : NBDT_INDEX_ANY;
 	if (arguments.socket || (operand && index < 0))
 		status = list_server(operand, &arguments);
+	else if (arguments.tls.required || arguments.tls.off)
+		status = usage_error("the options of TLS are for a server");
 	else
 		status = list_devices(index, arguments.all, &arguments.table);
 	return (int)finish_stdout(status);
