@@ -116,7 +116,7 @@ int nbdt_client_connect(const struct nbdt_uri *uri, unsigned int timeout,
 	struct nbdt_client **client, struct nbdt_error *err)
 {
 	struct tls_credentials *credentials = NULL;
-	struct nbdt_client *made;
+	struct nbdt_client *made = NULL;
 
 	int result = uri->tls ? client_read_credentials(uri, &credentials, err) : 0;
 	if (!result)

@@ -284,7 +284,7 @@ static ssize_t tls_send(struct transport *transport, const struct iovec *vector,
 	return taken;
 }
 
-/* Part of a record is nothing that a receive could give: GnuTLS has it, and poll() shows the rest. */
+/* Part of a record is nothing that a receive could give: GnuTLS keeps it, poll() shows the rest. */
 static bool tls_pending(struct transport *transport)
 {
 	const struct tls_transport *tls = (const struct tls_transport *)transport;

@@ -43,6 +43,17 @@ end_peer() {
 	rm -f "$socket"
 }
 
+# Certificates and keys in the folder $tls: see tests/make-tls-files.
+make_tls_files() {
+	tls=$PWD/tls
+	"$(dirname "$0")/../make-tls-files" "$tls"
+}
+
+# choose_port: a port of 127.0.0.1 that nobody has, into $port.
+choose_port() {
+	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+}
+
 # client_io [OPTION]… URI COMMAND…
 client_io() {
 	"$BUILD/interop/client-io" "$@"

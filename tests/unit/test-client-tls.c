@@ -261,7 +261,8 @@ static void rule_10_no_tls_is_no_connection(void **state)
 		script_expect_abort(fixture->script);
 		fixture_start(fixture);
 		assert_int_equal(
-			nbdt_client_start_tls(fixture->client, &options, &fixture->err), -EREMOTEIO);
+			nbdt_client_start_tls(fixture->client, &options, &fixture->err),
+			-EREMOTEIO);
 		fixture_check_error(fixture, -EREMOTEIO,
 			"the server has no TLS, which was asked for: never?");
 		fixture_finish(fixture);

@@ -76,7 +76,8 @@ static void load(gnutls_certificate_credentials_t credentials, const struct tls_
 }
 
 /* Of the client's only user with that name. */
-static void load_client_key(gnutls_psk_client_credentials_t credentials, const struct tls_peer *peer)
+static void load_client_key(
+	gnutls_psk_client_credentials_t credentials, const struct tls_peer *peer)
 {
 	FILE *file = fopen(tls_file(peer->keys), "r");
 	char line[256];
