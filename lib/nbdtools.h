@@ -199,8 +199,8 @@ struct nbdt_client;
  *
  * Errors: those of connect(2); -ETIMEDOUT; -EPROTO the peer is no NBD server or breaks the
  * protocol; -EOPNOTSUPP vsock and anonymous TLS, which this version does not speak; -ENAMETOOLONG
- * the path of a Unix socket; -EAI… as -EHOSTUNREACH with the resolver's words; -EINVAL parameters of
- * TLS that don't fit, or in a URI of nbd; those of nbdt_client_start_tls().
+ * the path of a Unix socket; -EAI… as -EHOSTUNREACH with the resolver's words; -EINVAL parameters
+ * of TLS that don't fit, or in a URI of nbd; those of nbdt_client_start_tls().
  */
 int nbdt_client_connect(const struct nbdt_uri *uri, unsigned int timeout,
 	struct nbdt_client **client, struct nbdt_error *err);
