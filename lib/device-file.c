@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Work on a file or block device: reading, writing, flushing. device-file-zero.c has trim and
- * zero.
+ * zero, device-file-extents.c the holes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "device-file-extents.h"
 #include "device-file-zero.h"
 #include "device-file.h"
+
+#define CACHE_MAXIMUM NBDT_MAX_PAYLOAD /* bytes read ahead for one request */
 
 static struct file_device *to_file(const struct nbdt_device *device)
 {
@@ -124,16 +127,20 @@ static int file_flush(struct nbdt_device *device, struct nbdt_request *request)
 	return fdatasync(to_file(device)->fd) ? -errno : 0;
 }
 
-/* Starts reading ahead; the specification allows it to do nothing (NBD_CMD_CACHE). */
+/*
+ * Starts reading ahead, if only a part: the specification allows it to do nothing (NBD_CMD_CACHE),
+ * and of a range without bound the kernel would take all into memory, holes included.
+ */
 static int file_cache(struct nbdt_device *device, struct nbdt_request *request)
 {
 	struct file_device *file = to_file(device);
+	uint64_t length = request->length < CACHE_MAXIMUM ? request->length : CACHE_MAXIMUM;
 
 	if (request->flags & NBDT_REQUEST_NOWAIT)
 		return -EAGAIN;
 	if (file->direct_fd < 0)
 		posix_fadvise(file->fd, (off_t)(file->offset + request->offset),
-			(off_t)request->length, POSIX_FADV_WILLNEED);
+			(off_t)length, POSIX_FADV_WILLNEED);
 	return 0;
 }
 
@@ -219,6 +226,7 @@ const struct nbdt_device_ops file_device_ops = {
 	.trim = file_device_trim,
 	.zero = file_device_zero,
 	.cache = file_cache,
+	.extents = file_device_extents,
 	.direct = file_direct,
 	.resize = file_resize,
 	.close = file_close,

@@ -444,6 +444,13 @@ struct nbdt_device_ops {
 	int (*trim)(struct nbdt_device *device, struct nbdt_request *request);
 	int (*zero)(struct nbdt_device *device, struct nbdt_request *request);
 	int (*cache)(struct nbdt_device *device, struct nbdt_request *request);
+	/*
+	 * Optional: describes the range from OFFSET on, LENGTH bytes, in at most *COUNT extents:
+	 * one at least, none of length 0, neighbours that differ, none beyond the range. It may
+	 * stop before the range ends, and sets *COUNT. 0 or a negative errno, at once.
+	 */
+	int (*extents)(struct nbdt_device *device, uint64_t offset, uint64_t length,
+		struct nbdt_extent *extents, size_t *count);
 	/* Optional: where the range lies, if nobody needs to see its data on the way. */
 	int (*direct)(struct nbdt_device *device, uint64_t offset, uint64_t length,
 		struct nbdt_direct *direct);
@@ -471,7 +478,10 @@ struct nbdt_device {
 
 uint64_t nbdt_device_size(const struct nbdt_device *device);
 
-/* The transmission flags that a server announces for a device, computed from what it can do. */
+/*
+ * The transmission flags that a server announces for a device, computed from what it can do. Those
+ * who negotiate structured replies are told NBDT_FLAG_SEND_DF besides.
+ */
 uint16_t nbdt_device_flags(const struct nbdt_device *device);
 
 /* Closes a device and what lies under it. NULL is fine. */
@@ -538,6 +548,7 @@ struct nbdt_server;
 
 struct nbdt_server_options {
 	unsigned int handshake_timeout; /* milliseconds for the whole handshake; 0: 10000 */
+	unsigned int max_connections; /* clients in nbdt_server_serve() at a time; 0: no limit */
 	size_t memory_limit; /* bytes of buffers for one connection, from 32 MiB; 0: 64 MiB */
 	/*
 	 * Bytes of these, the first to be used, that are touched beforehand and locked in memory as
@@ -554,7 +565,8 @@ int nbdt_server_new(const struct nbdt_server_options *options, struct nbdt_serve
  * Adds an export; the server does not own the device, which outlives it. The first one is the
  * default export too, unless one is named "". Before the first connection only. DESCRIPTION may be
  * NULL.
- * Errors: -EEXIST; -EINVAL a name over 4096 bytes or not UTF-8; -ENOMEM.
+ * Errors: -EEXIST; -EINVAL a name over 4096 bytes or not UTF-8, or a device with impossible block
+ * sizes or over 2^63 - 1 bytes; -ENOMEM.
  */
 int nbdt_server_add_export(struct nbdt_server *server, const char *name, const char *description,
 	struct nbdt_device *device, struct nbdt_error *err);
@@ -565,7 +577,8 @@ int nbdt_server_add_export(struct nbdt_server *server, const char *name, const c
  * a goodbye, a close between messages or a stop. Any number of threads may be in this call for one
  * server. A WRITE of over 32 MiB is skipped and refused; one of over 64 MiB breaks the protocol.
  * Errors: -EPROTO the client broke the protocol; -ECONNRESET it vanished; -ETIMEDOUT slow
- * handshake, or last replies not taken within 5 seconds of a stop; -ENOMEM.
+ * handshake, or last replies not taken within 5 seconds of a stop; -EUSERS turned away, there being
+ * max_connections already; -ENOMEM.
  */
 int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error *err);
 
@@ -579,7 +592,9 @@ int nbdt_server_serve_transmission(
 
 /*
  * Stops every connection of the server: what was received is finished and answered, then the socket
- * is closed. Returns at once; may be called from any thread, but not from a signal handler.
+ * is closed. What comes in until then is answered with NBD_ESHUTDOWN where structured replies were
+ * agreed on, and left unanswered elsewhere ("Terminating the transmission phase"). Returns at once;
+ * may be called from any thread, but not from a signal handler.
  */
 void nbdt_server_stop(struct nbdt_server *server);
 

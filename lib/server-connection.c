@@ -49,15 +49,6 @@ static int allocate_memory(struct connection *connection)
 	return buffers_new(options->memory_limit, options->locked_memory, &connection->buffers);
 }
 
-static void set_rules(struct connection *connection, const struct server_choice *choice)
-{
-	const struct nbdt_device *device = choice->export->device;
-	bool aligned = choice->block_sizes && device->block_minimum > 1;
-
-	connection->rules.alignment = aligned ? device->block_minimum : 1;
-	connection->rules.export_flags = nbdt_device_flags(device);
-}
-
 int connection_new(struct nbdt_server *server, struct transport *transport,
 	const struct server_choice *choice, struct connection **connection)
 {
@@ -71,7 +62,7 @@ int connection_new(struct nbdt_server *server, struct transport *transport,
 	new->readable = true;
 	new->deadline = DEADLINE_NEVER;
 	new->replies.last = &new->replies.first;
-	set_rules(new, choice);
+	request_rules_set(&new->rules, choice);
 	for (size_t i = CONNECTION_SLOTS; i-- > 0;) {
 		new->slots[i].connection = new;
 		new->slots[i].next = new->free_slots;
@@ -113,7 +104,8 @@ struct slot *slot_get(struct connection *connection)
 	slot->next = NULL;
 	slot->request.buffer = NULL;
 	slot->flush_after = false;
-	slot->data_length = 0;
+	slot->reason = NULL;
+	slot->parts = NULL;
 	return slot;
 }
 
@@ -122,6 +114,8 @@ void slot_put(struct slot *slot)
 	struct connection *connection = slot->connection;
 
 	buffers_put(connection->buffers, slot->request.buffer);
+	if (slot->parts != &slot->part)
+		buffers_put(connection->buffers, slot->parts);
 	slot->next = connection->free_slots;
 	connection->free_slots = slot;
 	connection->used--;

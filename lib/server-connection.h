@@ -15,11 +15,21 @@
 
 #include "buffers.h"
 #include "nbd-protocol.h"
+#include "server-extents.h"
 #include "server-request.h"
 #include "server.h"
 
 #define CONNECTION_SLOTS 256
 #define CONNECTION_INPUT ((size_t)256 * 1024) /* bytes */
+#define REPLY_HEAD 44                         /* bytes: an extended hole chunk */
+
+/* One chunk of a reply, or a simple one: the head, and the data that follow it. */
+struct reply_part {
+	unsigned char head[REPLY_HEAD];
+	uint32_t head_length; /* bytes */
+	uint32_t data_length; /* bytes */
+	const void *data;
+};
 
 struct slot {
 	struct nbdt_request request; /* first, since it is what the device hands back */
@@ -29,8 +39,12 @@ struct slot {
 	int result;                /* negative errno, or 0 */
 	bool flush_after;          /* FUA on a device that has none of its own */
 	atomic_int_fast64_t start; /* of the execution, milliseconds; 0: not executed */
-	size_t data_length;        /* of the reply's payload, bytes */
-	struct nbd_simple_reply_header reply;
+	const char *reason;        /* of a refusal, for a person; or NULL */
+	size_t status_length;      /* of a BLOCK_STATUS's descriptors in the buffer, bytes */
+	struct reply_part part;
+	struct reply_part *parts;  /* that one, or several in a buffer; NULL: not laid out yet */
+	size_t part_count;
+	size_t reply_size;         /* bytes in all parts */
 };
 
 /* Slots whose replies wait to be sent, in order. */
@@ -67,6 +81,7 @@ struct connection {
 	bool input_over; /* nothing more will be received: goodbye, end of stream, or stop */
 	bool vanished;   /* the stream ended inside a message */
 	bool stopping;   /* the server's stop was seen */
+	bool refusing;   /* what comes in is answered with ESHUTDOWN */
 	deadline_t deadline;
 
 	struct reply_queue replies;
@@ -91,12 +106,36 @@ struct slot *slot_get(struct connection *connection);
 /* Gives back a slot with its buffer. */
 void slot_put(struct slot *slot);
 
+/* Nothing is received before every whole request of the input was taken. */
+static inline bool input_wanted(const struct connection *connection)
+{
+	return !connection->input_over && !connection->blocked && !connection->unblocked;
+}
+
+/* server-input.c: one receive. */
+int input_receive(struct connection *connection);
+/*
+ * Takes every request that is there as a whole, as long as there are slots and buffers for them.
+ * -EPROTO: hang up.
+ */
+int input_take_requests(struct connection *connection);
+/* Once no more input comes, the beginning of a message will never become a whole one. */
+void input_drop_incomplete(struct connection *connection);
+
 /* server-execute.c: carries out a request that was found good; it ends in the queue of replies. */
 void slot_execute(struct slot *slot);
 /* Ends a request without executing it. */
 void slot_refuse(struct slot *slot, int result);
 /* Takes over what other threads have completed. */
 void connection_collect(struct connection *connection);
+
+/* server-chunks.c: puts together the reply that RESULT asks for. */
+void reply_build(struct slot *slot, int result);
+/* One chunk each. DONE: the last one. The data are those read into the slot's buffer. */
+void reply_put_data(const struct slot *slot, struct reply_part *part, uint64_t offset,
+	size_t length, bool done);
+void reply_put_hole(const struct slot *slot, struct reply_part *part, uint64_t offset,
+	size_t length, bool done);
 
 /*
  * server-reply.c: sends as much as the socket takes. 0, also when it is full, or a negative

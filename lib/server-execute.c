@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "server-connection.h"
-#include "wire.h"
 
 /* Coarse: a few milliseconds matter to nobody who asks, and it costs next to nothing. */
 static int_fast64_t now_milliseconds(void)
@@ -19,12 +18,7 @@ static int_fast64_t now_milliseconds(void)
 static void queue_reply(struct slot *slot, int result)
 {
 	atomic_store_explicit(&slot->start, 0, memory_order_relaxed);
-	wire_put32(&slot->reply.magic, NBD_SIMPLE_REPLY_MAGIC);
-	wire_put32(&slot->reply.error, request_wire_error(&slot->wire, result));
-	wire_put64(&slot->reply.cookie, slot->wire.cookie);
-	slot->data_length = 0;
-	if (!result && slot->wire.type == NBD_CMD_READ)
-		slot->data_length = slot->wire.length;
+	reply_build(slot, result);
 	reply_queue_add(slot);
 }
 
@@ -78,13 +72,20 @@ void connection_collect(struct connection *connection)
 	}
 }
 
+static int read_range(struct nbdt_device *device, struct slot *slot)
+{
+	if (slot->connection->rules.style != STYLE_SIMPLE && slot_find_holes(slot))
+		return 0;
+	return device->ops->pread(device, &slot->request);
+}
+
 static int operate(struct nbdt_device *device, struct slot *slot)
 {
 	const struct nbdt_device_ops *ops = device->ops;
 
 	switch (slot->wire.type) {
 	case NBD_CMD_READ:
-		return ops->pread(device, &slot->request);
+		return read_range(device, slot);
 	case NBD_CMD_WRITE:
 		return ops->pwrite(device, &slot->request);
 	case NBD_CMD_FLUSH:
@@ -95,6 +96,8 @@ static int operate(struct nbdt_device *device, struct slot *slot)
 		return ops->zero(device, &slot->request);
 	case NBD_CMD_CACHE:
 		return ops->cache(device, &slot->request);
+	case NBD_CMD_BLOCK_STATUS:
+		return slot_find_status(slot);
 	default:
 		return -EINVAL;
 	}

@@ -16,6 +16,8 @@
  * few hundred.
  */
 #define OPTIONS_MAXIMUM 1024
+/* An option over this is not even skipped. */
+#define OPTION_SKIPPED_MAXIMUM (1024u * 1024)
 
 int handshake_send(struct handshake *handshake, void *data, size_t length)
 {
@@ -59,6 +61,22 @@ int handshake_send_replies(struct handshake *handshake)
 	return handshake_send(handshake, handshake->replies, length);
 }
 
+int handshake_refuse(struct handshake *handshake, uint32_t reply, const char *text)
+{
+	int result;
+
+	handshake->replies_length = 0;
+	result = handshake_add_reply(handshake, reply, text, strlen(text));
+	return result ? result : handshake_send_replies(handshake);
+}
+
+int handshake_acknowledge(struct handshake *handshake)
+{
+	int result = handshake_add_reply(handshake, NBD_REP_ACK, NULL, 0);
+
+	return result ? result : handshake_send_replies(handshake);
+}
+
 static int greet(struct handshake *handshake)
 {
 	unsigned char greeting[18];
@@ -84,6 +102,22 @@ static int greet(struct handshake *handshake)
 	return 0;
 }
 
+/* Takes the option's data; of one that is too long only the last part is kept. */
+static int receive_data(struct handshake *handshake)
+{
+	size_t left = handshake->length;
+	int result = 0;
+
+	while (!result && left) {
+		size_t size = left < sizeof(handshake->data) ? left : sizeof(handshake->data);
+
+		result = receive(handshake, handshake->data, size);
+		left -= size;
+	}
+	/* The end of the stream is no end between messages here. */
+	return result == -EPIPE ? -ECONNRESET : result;
+}
+
 static int receive_option(struct handshake *handshake)
 {
 	struct nbd_option_header header;
@@ -95,16 +129,22 @@ static int receive_option(struct handshake *handshake)
 		return -EPROTO;
 	handshake->option = wire_get32(&header.option);
 	handshake->length = wire_get32(&header.length);
-	if (handshake->length > sizeof(handshake->data))
+	if (handshake->length > OPTION_SKIPPED_MAXIMUM)
 		return -EPROTO;
 	/* A client that does not know of replies may only choose ("Newstyle negotiation"). */
 	if (!handshake->fixed && handshake->option != NBD_OPT_EXPORT_NAME)
 		return -EPROTO;
-	if (!handshake->length)
-		return 0;
-	result = receive(handshake, handshake->data, handshake->length);
-	/* The end of the stream is no end between messages here. */
-	return result == -EPIPE ? -ECONNRESET : result;
+	return receive_data(handshake);
+}
+
+static int answer_option(struct handshake *handshake)
+{
+	if (handshake->length <= sizeof(handshake->data))
+		return handshake_option(handshake);
+	if (handshake->option == NBD_OPT_EXPORT_NAME)
+		return -EPROTO;
+	return handshake_refuse(
+		handshake, NBD_REP_ERR_TOO_BIG, "the option has more data than this server takes");
 }
 
 static int negotiate(struct handshake *handshake)
@@ -116,7 +156,7 @@ static int negotiate(struct handshake *handshake)
 			return -EPROTO;
 		result = receive_option(handshake);
 		if (!result)
-			result = handshake_option(handshake);
+			result = answer_option(handshake);
 	}
 	return result;
 }

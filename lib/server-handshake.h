@@ -13,6 +13,13 @@
  */
 #define HANDSHAKE_REPLIES (3 * NBDT_MAX_STRING)
 
+/* What options have agreed on so far. Nothing of it survives STARTTLS. */
+struct agreement {
+	enum message_style style;
+	/* Of which "base:allocation" was selected; or NULL. */
+	const struct server_export *allocation;
+};
+
 struct handshake {
 	struct nbdt_server *server;
 	struct transport *transport;
@@ -20,6 +27,7 @@ struct handshake {
 	bool no_zeroes;
 	bool fixed;     /* the client understands replies to options */
 	bool over;      /* no more options: an export was chosen, or the client leaves */
+	struct agreement agreement;
 	struct server_choice choice;
 
 	uint32_t option; /* the one being handled */
@@ -45,5 +53,12 @@ int handshake_add_reply(
 /* Sends bytes, or the replies that were added. */
 int handshake_send(struct handshake *handshake, void *data, size_t length);
 int handshake_send_replies(struct handshake *handshake);
+
+/* The last reply to an option: an error with a text for the client's user, or an ACK. */
+int handshake_refuse(struct handshake *handshake, uint32_t reply, const char *text);
+int handshake_acknowledge(struct handshake *handshake);
+
+/* NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT (server-contexts.c). */
+int handshake_contexts(struct handshake *handshake);
 
 #endif

@@ -7,21 +7,12 @@
 #include "server-handshake.h"
 #include "wire.h"
 
-/* Error replies carry a text for the client's user. */
-static int refuse(struct handshake *handshake, uint32_t reply, const char *text)
+static void choose(struct handshake *handshake, const struct server_export *export)
 {
-	int result;
-
-	handshake->replies_length = 0;
-	result = handshake_add_reply(handshake, reply, text, strlen(text));
-	return result ? result : handshake_send_replies(handshake);
-}
-
-static int acknowledge(struct handshake *handshake)
-{
-	int result = handshake_add_reply(handshake, NBD_REP_ACK, NULL, 0);
-
-	return result ? result : handshake_send_replies(handshake);
+	handshake->choice.export = export;
+	handshake->choice.style = handshake->agreement.style;
+	handshake->choice.allocation = handshake->agreement.allocation == export;
+	handshake->over = true;
 }
 
 /* The one option that cannot be refused but by hanging up. */
@@ -30,15 +21,15 @@ static int choose_by_name(struct handshake *handshake)
 	struct nbd_export_name_reply reply = { 0 };
 	const struct server_export *export = NULL;
 
-	if (handshake->length <= NBDT_MAX_STRING)
+	/* Its reply has no extended form (NBD_OPT_EXTENDED_HEADERS). */
+	if (handshake->length <= NBDT_MAX_STRING && handshake->agreement.style != STYLE_EXTENDED)
 		export = server_find_export(handshake->server, (const char *)handshake->data,
 			handshake->length);
 	if (!export)
 		return -EPROTO;
-	handshake->choice.export = export;
-	handshake->over = true;
+	choose(handshake, export);
 	wire_put64(&reply.size, nbdt_device_size(export->device));
-	wire_put16(&reply.flags, nbdt_device_flags(export->device));
+	wire_put16(&reply.flags, server_flags(export->device, handshake->agreement.style));
 	size_t length = sizeof(reply) - (handshake->no_zeroes ? sizeof(reply.zeroes) : 0);
 	return handshake_send(handshake, &reply, length);
 }
@@ -46,7 +37,7 @@ static int choose_by_name(struct handshake *handshake)
 /* Bears a client that has closed already. */
 static int abort_handshake(struct handshake *handshake)
 {
-	acknowledge(handshake);
+	handshake_acknowledge(handshake);
 	handshake->over = true;
 	return 0;
 }
@@ -74,14 +65,14 @@ static int list(struct handshake *handshake)
 	int result = 0;
 
 	if (handshake->length)
-		return refuse(handshake, NBD_REP_ERR_INVALID, "LIST takes no data");
+		return handshake_refuse(handshake, NBD_REP_ERR_INVALID, "LIST takes no data");
 	for (size_t i = 0; !result && i < server->export_count; i++) {
 		result = add_server(handshake, &server->exports[i]);
 		/* The next one may not fit any more. */
 		if (!result)
 			result = handshake_send_replies(handshake);
 	}
-	return result ? result : acknowledge(handshake);
+	return result ? result : handshake_acknowledge(handshake);
 }
 
 /* The data of INFO and GO. */
@@ -141,7 +132,7 @@ static int add_export_info(struct handshake *handshake, const struct nbdt_device
 
 	wire_put16(data, NBD_INFO_EXPORT);
 	wire_put64(data + 2, nbdt_device_size(device));
-	wire_put16(data + 10, nbdt_device_flags(device));
+	wire_put16(data + 10, server_flags(device, handshake->agreement.style));
 	return handshake_add_reply(handshake, NBD_REP_INFO, data, sizeof(data));
 }
 
@@ -162,7 +153,7 @@ static int add_block_size_info(struct handshake *handshake, const struct nbdt_de
 	wire_put16(data, NBD_INFO_BLOCK_SIZE);
 	wire_put32(data + 2, device->block_minimum);
 	wire_put32(data + 6, device->block_preferred);
-	wire_put32(data + 10, device->block_maximum);
+	wire_put32(data + 10, server_block_maximum(device));
 	return handshake_add_reply(handshake, NBD_REP_INFO, data, sizeof(data));
 }
 
@@ -188,21 +179,34 @@ static int inform(struct handshake *handshake)
 	struct information_request request;
 
 	if (!read_request(handshake, &request))
-		return refuse(handshake, NBD_REP_ERR_INVALID,
+		return handshake_refuse(handshake, NBD_REP_ERR_INVALID,
 			"the option's length does not fit what it holds");
 	const struct server_export *export =
 		server_find_export(handshake->server, request.name, request.name_length);
 	if (!export)
-		return refuse(handshake, NBD_REP_ERR_UNKNOWN, "there is no export of this name");
+		return handshake_refuse(
+			handshake, NBD_REP_ERR_UNKNOWN, "there is no export of this name");
 	int result = add_information(handshake, export, &request);
 	if (result)
 		return result;
 	if (handshake->option == NBD_OPT_GO) {
-		handshake->choice.export = export;
+		choose(handshake, export);
 		handshake->choice.block_sizes = request.wants_block_sizes;
-		handshake->over = true;
 	}
-	return acknowledge(handshake);
+	return handshake_acknowledge(handshake);
+}
+
+/* STRUCTURED_REPLY and EXTENDED_HEADERS, of which the latter includes the former. */
+static int agree_on_style(struct handshake *handshake, enum message_style style)
+{
+	if (handshake->length)
+		return handshake_refuse(
+			handshake, NBD_REP_ERR_INVALID, "this option takes no data");
+	if (handshake->agreement.style > style)
+		return handshake_refuse(handshake, NBD_REP_ERR_EXT_HEADER_REQD,
+			"extended headers were agreed on already, and take precedence");
+	handshake->agreement.style = style;
+	return handshake_acknowledge(handshake);
 }
 
 int handshake_option(struct handshake *handshake)
@@ -217,7 +221,15 @@ int handshake_option(struct handshake *handshake)
 	case NBD_OPT_INFO:
 	case NBD_OPT_GO:
 		return inform(handshake);
+	case NBD_OPT_STRUCTURED_REPLY:
+		return agree_on_style(handshake, STYLE_STRUCTURED);
+	case NBD_OPT_EXTENDED_HEADERS:
+		return agree_on_style(handshake, STYLE_EXTENDED);
+	case NBD_OPT_LIST_META_CONTEXT:
+	case NBD_OPT_SET_META_CONTEXT:
+		return handshake_contexts(handshake);
 	default:
-		return refuse(handshake, NBD_REP_ERR_UNSUP, "this server has no such option");
+		return handshake_refuse(
+			handshake, NBD_REP_ERR_UNSUP, "this server has no such option");
 	}
 }

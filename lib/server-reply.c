@@ -5,12 +5,7 @@
 
 #include "server-connection.h"
 
-#define REPLIES_AT_ONCE 64 /* two parts each */
-
-static size_t reply_size(const struct slot *slot)
-{
-	return sizeof(slot->reply) + slot->data_length;
-}
+#define VECTORS 128 /* two for each part of a reply */
 
 void reply_queue_add(struct slot *slot)
 {
@@ -19,31 +14,36 @@ void reply_queue_add(struct slot *slot)
 	slot->next = NULL;
 	*queue->last = slot;
 	queue->last = &slot->next;
-	queue->bytes += reply_size(slot);
+	queue->bytes += slot->reply_size;
 }
 
-static void add_part(struct iovec *vector, int *count, void *data, size_t length, size_t *skip)
+static void add_bytes(
+	struct iovec *vector, int *count, const void *data, size_t length, size_t *skip)
 {
 	size_t skipped = *skip < length ? *skip : length;
 
 	*skip -= skipped;
 	if (skipped == length)
 		return;
-	vector[*count].iov_base = (unsigned char *)data + skipped;
+	vector[*count].iov_base = (unsigned char *)(uintptr_t)data + skipped;
 	vector[*count].iov_len = length - skipped;
 	++*count;
 }
 
 static int gather(const struct reply_queue *queue, struct iovec *vector)
 {
-	struct slot *slot = queue->first;
 	size_t skip = queue->sent;
 	int count = 0;
 
-	for (int replies = 0; slot && replies < REPLIES_AT_ONCE; replies++) {
-		add_part(vector, &count, &slot->reply, sizeof(slot->reply), &skip);
-		add_part(vector, &count, slot->request.buffer, slot->data_length, &skip);
-		slot = slot->next;
+	for (const struct slot *slot = queue->first; slot; slot = slot->next) {
+		for (size_t i = 0; i < slot->part_count; i++) {
+			const struct reply_part *part = &slot->parts[i];
+
+			if (count > VECTORS - 2)
+				return count;
+			add_bytes(vector, &count, part->head, part->head_length, &skip);
+			add_bytes(vector, &count, part->data, part->data_length, &skip);
+		}
 	}
 	return count;
 }
@@ -52,11 +52,11 @@ static int gather(const struct reply_queue *queue, struct iovec *vector)
 static void advance(struct reply_queue *queue, size_t sent)
 {
 	queue->sent += sent;
-	while (queue->first && queue->sent >= reply_size(queue->first)) {
+	while (queue->first && queue->sent >= queue->first->reply_size) {
 		struct slot *slot = queue->first;
 
-		queue->sent -= reply_size(slot);
-		queue->bytes -= reply_size(slot);
+		queue->sent -= slot->reply_size;
+		queue->bytes -= slot->reply_size;
 		queue->first = slot->next;
 		if (!queue->first)
 			queue->last = &queue->first;
@@ -68,7 +68,7 @@ int reply_queue_send(struct connection *connection)
 {
 	struct reply_queue *queue = &connection->replies;
 	struct transport *transport = connection->transport;
-	struct iovec vector[2 * REPLIES_AT_ONCE];
+	struct iovec vector[VECTORS];
 
 	while (queue->first) {
 		int count = gather(queue, vector);

@@ -6,12 +6,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "nbd-protocol.h"
 #include "server-connection.h"
 #include "server.h"
 #include "utf8.h"
 
 #define HANDSHAKE_TIMEOUT 10000 /* milliseconds */
 #define MEMORY_LIMIT ((size_t)64 * 1024 * 1024)
+#define BLOCK_MINIMUM_LIMIT (64u * 1024) /* bytes ("Size constraints") */
 
 static void set_options(struct nbdt_server *server, const struct nbdt_server_options *options)
 {
@@ -42,6 +44,24 @@ int nbdt_server_new(const struct nbdt_server_options *options, struct nbdt_serve
 	return 0;
 }
 
+/* "Size constraints". */
+static int check_device(const struct nbdt_device *device, const char *name, struct nbdt_error *err)
+{
+	uint32_t minimum = device->block_minimum;
+	uint32_t preferred = device->block_preferred;
+
+	if (!minimum || minimum & (minimum - 1) || minimum > BLOCK_MINIMUM_LIMIT ||
+		preferred & (preferred - 1) || preferred < 512 || preferred < minimum ||
+		device->block_maximum < preferred)
+		return nbdt_error_set(err, -EINVAL,
+			"export \"%s\": the device's block sizes %u, %u and %u are not possible",
+			name, minimum, preferred, device->block_maximum);
+	if (nbdt_device_size(device) > INT64_MAX)
+		return nbdt_error_set(
+			err, -EINVAL, "export \"%s\": the device is over 2^63 - 1 bytes", name);
+	return 0;
+}
+
 static int check_export(const struct nbdt_server *server, const char *name,
 	const char *description, struct nbdt_error *err)
 {
@@ -65,6 +85,8 @@ int nbdt_server_add_export(struct nbdt_server *server, const char *name, const c
 	struct nbdt_device *device, struct nbdt_error *err)
 {
 	int result = check_export(server, name, description, err);
+	if (!result)
+		result = check_device(device, name, err);
 	if (result)
 		return result;
 	struct server_export *exports = reallocarray(
@@ -98,6 +120,21 @@ const struct server_export *server_find_export(
 	return length == 0 && server->export_count ? &server->exports[0] : NULL;
 }
 
+uint16_t server_flags(const struct nbdt_device *device, enum message_style style)
+{
+	unsigned int flags = nbdt_device_flags(device);
+
+	/* "MUST leave this flag clear if structured replies have not been negotiated". */
+	if (style != STYLE_SIMPLE)
+		flags |= NBD_FLAG_SEND_DF;
+	return (uint16_t)flags;
+}
+
+uint32_t server_block_maximum(const struct nbdt_device *device)
+{
+	return device->block_maximum < NBDT_MAX_PAYLOAD ? device->block_maximum : NBDT_MAX_PAYLOAD;
+}
+
 /* A socket that cannot be served is closed all the same. */
 static struct transport *open_transport(int socket, struct nbdt_error *err)
 {
@@ -110,7 +147,7 @@ static struct transport *open_transport(int socket, struct nbdt_error *err)
 	return transport;
 }
 
-int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error *err)
+static int serve_client(struct nbdt_server *server, int socket, struct nbdt_error *err)
 {
 	struct server_choice choice = { 0 };
 	struct transport *transport = open_transport(socket, err);
@@ -121,6 +158,25 @@ int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error 
 	if (!result && choice.export)
 		result = server_transmission(server, transport, &choice, err);
 	transport_close(transport);
+	return result;
+}
+
+int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error *err)
+{
+	unsigned int limit = server->options.max_connections;
+	unsigned int others = atomic_fetch_add(&server->clients, 1);
+	int result = 0;
+
+	if (atomic_load(&server->stopping)) {
+		close(socket);
+	} else if (limit && others >= limit) {
+		close(socket);
+		result = nbdt_error_set(
+			err, -EUSERS, "a client was turned away: there are %u already", others);
+	} else {
+		result = serve_client(server, socket, err);
+	}
+	atomic_fetch_sub(&server->clients, 1);
 	return result;
 }
 

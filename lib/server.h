@@ -21,6 +21,7 @@ struct nbdt_server {
 	struct nbdt_server_options options; /* with the defaults filled in */
 	struct server_export *exports;
 	size_t export_count;
+	atomic_uint clients; /* in nbdt_server_serve() */
 	atomic_bool stopping;
 	int stop_fd;                    /* eventfd: readable for good once stopped */
 	pthread_mutex_t lock;           /* of the list */
@@ -31,11 +32,24 @@ struct nbdt_server {
 const struct server_export *server_find_export(
 	const struct nbdt_server *server, const char *name, size_t length);
 
+/* The form of requests and replies ("Transmission"). */
+enum message_style {
+	STYLE_SIMPLE,     /* what the kernel knows */
+	STYLE_STRUCTURED, /* replies in chunks */
+	STYLE_EXTENDED,   /* these with 64-bit lengths, in requests too */
+};
+
 /* What a handshake comes to. */
 struct server_choice {
 	const struct server_export *export; /* NULL: the client left, or the server is stopped */
 	bool block_sizes;                   /* the client asked for them, and so keeps to them */
+	enum message_style style;
+	bool allocation;                    /* "base:allocation" was selected */
 };
+
+/* What is announced of a device. The maximum is of a READ's or WRITE's payload, bytes. */
+uint16_t server_flags(const struct nbdt_device *device, enum message_style style);
+uint32_t server_block_maximum(const struct nbdt_device *device);
 
 /* The handshake with one client (server-handshake.c). Errors: -EPROTO, -ECONNRESET, -ETIMEDOUT. */
 int server_handshake(struct nbdt_server *server, struct transport *transport,

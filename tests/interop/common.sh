@@ -82,6 +82,11 @@ same_text() {
 	[[ $1 == "$2" ]] || fail "expected:"$'\n'"$1"$'\n'"but it is:"$'\n'"$2"
 }
 
+# expect_json FILTER EXPECTED FILE: what jq gives, in one line.
+expect_json() {
+	same_text "$2" "$(jq -r "$1" "$3" | paste -s -d ' ')"
+}
+
 # Ends the server, which must leave cleanly (sanitizers say here what they found).
 end_server() {
 	kill -TERM "$server"

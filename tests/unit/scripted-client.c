@@ -98,6 +98,43 @@ static int memory_cache(struct nbdt_device *device, struct nbdt_request *request
 	return memory_finish(begin(device, request), request);
 }
 
+static uint64_t state_at(const struct memory_device *memory, uint64_t offset)
+{
+	static const unsigned char zeroes[MEMORY_GRAIN];
+	uint64_t begin = offset / MEMORY_GRAIN * MEMORY_GRAIN;
+
+	return memcmp(memory->bytes + begin, zeroes, MEMORY_GRAIN)
+		? 0
+		: NBDT_EXTENT_HOLE | NBDT_EXTENT_ZERO;
+}
+
+static int memory_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
+	struct nbdt_extent *extents, size_t *count)
+{
+	struct memory_device *memory = (struct memory_device *)device;
+	uint64_t end = offset + length;
+	size_t used = 0;
+
+	atomic_fetch_add(&memory->questions, 1);
+	while (offset < end) {
+		uint64_t next = offset / MEMORY_GRAIN * MEMORY_GRAIN + MEMORY_GRAIN;
+		uint64_t flags = state_at(memory, offset);
+
+		next = next < end ? next : end;
+		if (used && extents[used - 1].flags == flags) {
+			extents[used - 1].length += next - offset;
+		} else if (used < *count) {
+			extents[used].length = next - offset;
+			extents[used++].flags = flags;
+		} else {
+			break;
+		}
+		offset = next;
+	}
+	*count = used;
+	return 0;
+}
+
 void memory_device_init(struct memory_device *memory, size_t size)
 {
 	memset(memory, 0, sizeof(*memory));
@@ -109,6 +146,7 @@ void memory_device_init(struct memory_device *memory, size_t size)
 		.trim = memory_zero,
 		.zero = memory_zero,
 		.cache = memory_cache,
+		.extents = memory_extents,
 	};
 	memory->device = (struct nbdt_device){
 		.ops = &memory->ops,

@@ -14,6 +14,8 @@
 
 #define MEMORY_SIZE (1024 * 1024)
 
+#define MEMORY_GRAIN 4096u /* bytes: what of them is zero altogether, is a hole */
+
 struct memory_device {
 	struct nbdt_device device;
 	struct nbdt_device_ops ops; /* a test takes out what it does not want */
@@ -22,6 +24,7 @@ struct memory_device {
 	atomic_int result;       /* that operations end with, unless 0 */
 	atomic_uint operations;  /* that were begun */
 	atomic_uint flushes;
+	atomic_uint questions;   /* about extents */
 	atomic_uint last_flags;  /* of the last request but flushes */
 	atomic_bool misaligned;  /* a buffer was not aligned to 4096 */
 	/* Not 0: operations complete from another thread, last first, once so many wait. */

@@ -15,7 +15,7 @@
 #include "server-fixture.h"
 #include "wire.h"
 
-static void wrong_request_magic_hangs_up(void **state)
+static void rule_40_wrong_request_magic_hangs_up(void **state)
 {
 	struct server_fixture *fixture = *state;
 	unsigned char junk[28];
@@ -26,7 +26,7 @@ static void wrong_request_magic_hangs_up(void **state)
 	assert_int_equal(session_join(&fixture->session), -EPROTO);
 }
 
-static void goodbye_has_no_reply(void **state)
+static void rule_42_goodbye_has_no_reply(void **state)
 {
 	struct server_fixture *fixture = *state;
 
@@ -35,7 +35,7 @@ static void goodbye_has_no_reply(void **state)
 	assert_int_equal(session_join(&fixture->session), 0);
 }
 
-static void goodbye_waits_for_what_is_outstanding(void **state)
+static void rule_42_goodbye_waits_for_what_is_outstanding(void **state)
 {
 	struct server_fixture *fixture = *state;
 	uint64_t cookie;
@@ -126,7 +126,7 @@ static void hanging_up_leaves_buffers_to_pending_operations(void **state)
 	assert_int_equal(session_join(&fixture->session), -EPROTO);
 }
 
-static void stop_ends_idle_clients_at_once(void **state)
+static void rule_42_stop_ends_idle_clients_at_once(void **state)
 {
 	struct server_fixture *fixture = *state;
 	struct session others[20];
@@ -142,7 +142,7 @@ static void stop_ends_idle_clients_at_once(void **state)
 	}
 }
 
-static void stop_answers_what_was_received(void **state)
+static void rule_42_stop_answers_what_was_received(void **state)
 {
 	enum { COUNT = 8 };
 	struct server_fixture *fixture = *state;
@@ -174,16 +174,16 @@ static void unknown_export_cannot_be_served(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SERVER_TEST(wrong_request_magic_hangs_up),
-		SERVER_TEST(goodbye_has_no_reply),
-		SERVER_TEST(goodbye_waits_for_what_is_outstanding),
+		SERVER_TEST(rule_40_wrong_request_magic_hangs_up),
+		SERVER_TEST(rule_42_goodbye_has_no_reply),
+		SERVER_TEST(rule_42_goodbye_waits_for_what_is_outstanding),
 		SERVER_TEST(half_closing_client_gets_all_its_replies),
 		SERVER_TEST(death_inside_a_payload_writes_nothing),
 		SERVER_TEST(death_inside_a_header_is_noticed),
 		SERVER_TEST(vanishing_client_leaves_buffers_to_pending_operations),
 		SERVER_TEST(hanging_up_leaves_buffers_to_pending_operations),
-		SERVER_TEST(stop_ends_idle_clients_at_once),
-		SERVER_TEST(stop_answers_what_was_received),
+		SERVER_TEST(rule_42_stop_ends_idle_clients_at_once),
+		SERVER_TEST(rule_42_stop_answers_what_was_received),
 		SERVER_TEST(unknown_export_cannot_be_served),
 	};
 

@@ -85,7 +85,7 @@ static bool still_haggling(int fd)
 	return try_option(fd, 0x7777, NULL, 0) == NBD_REP_ERR_UNSUP;
 }
 
-static void server_greets_as_fixed_newstyle_without_zeroes(void **state)
+static void rule_03_server_offers_fixed_newstyle_and_no_zeroes(void **state)
 {
 	struct fixture *fixture = *state;
 	unsigned char greeting[18];
@@ -96,7 +96,7 @@ static void server_greets_as_fixed_newstyle_without_zeroes(void **state)
 	assert_int_equal(wire_get16(greeting + 16), NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES);
 }
 
-static void server_drops_client_with_unknown_flag(void **state)
+static void rule_03_client_with_unknown_flag_is_dropped(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -105,7 +105,7 @@ static void server_drops_client_with_unknown_flag(void **state)
 	assert_int_equal(session_join(&fixture->session), -EPROTO);
 }
 
-static void export_name_reply_ends_with_zeroes(void **state)
+static void rule_11_export_name_reply_ends_with_zeroes(void **state)
 {
 	static const unsigned char zeroes[124];
 	struct fixture *fixture = *state;
@@ -120,7 +120,7 @@ static void export_name_reply_ends_with_zeroes(void **state)
 	assert_true(in_step(fixture->fd));
 }
 
-static void export_name_reply_has_no_zeroes_if_agreed(void **state)
+static void rule_11_export_name_reply_has_no_zeroes_if_agreed(void **state)
 {
 	struct fixture *fixture = *state;
 	unsigned char reply[10];
@@ -131,7 +131,7 @@ static void export_name_reply_has_no_zeroes_if_agreed(void **state)
 	assert_true(in_step(fixture->fd));
 }
 
-static void export_name_of_unknown_export_hangs_up(void **state)
+static void rule_09_export_name_of_unknown_export_hangs_up(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -140,7 +140,7 @@ static void export_name_of_unknown_export_hangs_up(void **state)
 	assert_true(at_end(fixture->fd));
 }
 
-static void newstyle_client_may_only_choose_by_name(void **state)
+static void rule_04_newstyle_client_may_only_choose_by_name(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -150,11 +150,10 @@ static void newstyle_client_may_only_choose_by_name(void **state)
 	assert_int_equal(session_join(&fixture->session), -EPROTO);
 }
 
-static void server_refuses_unknown_option_and_stays_in_step(void **state)
+static void rule_06_unknown_option_is_refused_in_step(void **state)
 {
-	static const uint32_t options[] = { 0, NBD_OPT_PEEK_EXPORT, NBD_OPT_STARTTLS,
-		NBD_OPT_STRUCTURED_REPLY, NBD_OPT_LIST_META_CONTEXT, NBD_OPT_SET_META_CONTEXT,
-		NBD_OPT_EXTENDED_HEADERS, 99, 0xffffffff };
+	static const uint32_t options[] = { 0, NBD_OPT_PEEK_EXPORT, NBD_OPT_STARTTLS, 12, 99,
+		0xffffffff };
 	struct fixture *fixture = *state;
 	static unsigned char data[64 * 1024];
 
@@ -167,7 +166,7 @@ static void server_refuses_unknown_option_and_stays_in_step(void **state)
 	assert_int_equal(try_option(fixture->fd, 99, data, sizeof(data)), NBD_REP_ERR_UNSUP);
 }
 
-static void abort_is_acknowledged_and_its_data_ignored(void **state)
+static void rule_08_abort_is_acknowledged_and_its_data_ignored(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -177,7 +176,7 @@ static void abort_is_acknowledged_and_its_data_ignored(void **state)
 	assert_int_equal(session_join(&fixture->session), 0);
 }
 
-static void abort_bears_a_client_that_closed_already(void **state)
+static void rule_08_abort_bears_a_client_that_closed_already(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -186,7 +185,7 @@ static void abort_bears_a_client_that_closed_already(void **state)
 	assert_int_equal(session_join(&fixture->session), 0);
 }
 
-static void list_names_every_export_and_its_description(void **state)
+static void rule_16_list_names_every_export_and_its_description(void **state)
 {
 	struct fixture *fixture = *state;
 	char reply[256];
@@ -208,7 +207,7 @@ static void list_names_every_export_and_its_description(void **state)
 	assert_true(still_haggling(fixture->fd));
 }
 
-static void list_with_data_is_invalid(void **state)
+static void rule_16_list_with_data_is_invalid(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -232,7 +231,7 @@ static size_t collect(int fd, uint32_t option, unsigned char *data, size_t size)
 	return total;
 }
 
-static void info_and_go_tell_the_same(void **state)
+static void rule_14_info_and_go_tell_the_same(void **state)
 {
 	static const uint16_t wishes[] = { NBD_INFO_BLOCK_SIZE, NBD_INFO_NAME,
 		NBD_INFO_DESCRIPTION };
@@ -249,7 +248,7 @@ static void info_and_go_tell_the_same(void **state)
 	assert_true(in_step(fixture->fd));
 }
 
-static void go_has_export_information_unasked_and_no_more(void **state)
+static void rule_13_export_information_comes_unasked(void **state)
 {
 	struct fixture *fixture = *state;
 	unsigned char data[256];
@@ -264,7 +263,7 @@ static void go_has_export_information_unasked_and_no_more(void **state)
 	assert_true(in_step(fixture->fd));
 }
 
-static void unknown_information_is_ignored(void **state)
+static void rule_12_unknown_information_is_ignored(void **state)
 {
 	static const uint16_t wishes[] = { 4, 0xffff, NBD_INFO_BLOCK_SIZE };
 	struct fixture *fixture = *state;
@@ -279,7 +278,7 @@ static void unknown_information_is_ignored(void **state)
 	assert_int_equal(wire_get32(data + 22), NBDT_MAX_PAYLOAD);
 }
 
-static void go_whose_lengths_do_not_fit_is_invalid(void **state)
+static void rule_12_go_whose_lengths_do_not_fit_is_invalid(void **state)
 {
 	static const struct {
 		const char *data;
@@ -305,7 +304,7 @@ static void go_whose_lengths_do_not_fit_is_invalid(void **state)
 	assert_true(still_haggling(fixture->fd));
 }
 
-static void name_over_4096_bytes_is_invalid(void **state)
+static void rule_01_name_over_4096_bytes_is_invalid(void **state)
 {
 	struct fixture *fixture = *state;
 	static unsigned char data[4 + 4097 + 2];
@@ -318,7 +317,7 @@ static void name_over_4096_bytes_is_invalid(void **state)
 	assert_true(still_haggling(fixture->fd));
 }
 
-static void failed_go_says_why_and_leaves_haggling_open(void **state)
+static void rule_14_failed_go_leaves_haggling_open(void **state)
 {
 	struct fixture *fixture = *state;
 	unsigned char data[256];
@@ -334,7 +333,7 @@ static void failed_go_says_why_and_leaves_haggling_open(void **state)
 	assert_true(in_step(fixture->fd));
 }
 
-static void empty_name_is_the_first_export(void **state)
+static void rule_15_empty_name_is_the_first_export(void **state)
 {
 	struct fixture *fixture = *state;
 	unsigned char data[256];
@@ -345,7 +344,7 @@ static void empty_name_is_the_first_export(void **state)
 	assert_int_equal(wire_get64(data + 2), MEMORY_SIZE);
 }
 
-static void empty_name_is_the_export_of_that_name(void **state)
+static void rule_15_empty_name_is_the_export_of_that_name(void **state)
 {
 	struct fixture *fixture = *state;
 	unsigned char data[256];
@@ -368,9 +367,9 @@ static void wrong_option_magic_hangs_up(void **state)
 	assert_int_equal(session_join(&fixture->session), -EPROTO);
 }
 
-static void option_over_64_kib_hangs_up(void **state)
+static void rule_06_option_over_1_mib_hangs_up(void **state)
 {
-	static const uint32_t lengths[] = { 64 * 1024 + 1, 0x7fffffff, 0xffffffff };
+	static const uint32_t lengths[] = { 1024 * 1024 + 1, 0x7fffffff, 0xffffffff };
 	struct fixture *fixture = *state;
 
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
@@ -388,7 +387,21 @@ static void option_over_64_kib_hangs_up(void **state)
 	}
 }
 
-static void flood_of_options_ends(void **state)
+static void rule_06_option_over_64_kib_is_skipped_and_refused(void **state)
+{
+	static const size_t lengths[] = { 64 * 1024 + 1, 128 * 1024, 1024 * 1024 };
+	struct fixture *fixture = *state;
+	unsigned char *data = calloc(1, 1024 * 1024);
+
+	greet(fixture->fd, FIXED);
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+		assert_int_equal(try_option(fixture->fd, NBD_OPT_SET_META_CONTEXT, data,
+			lengths[i]), NBD_REP_ERR_TOO_BIG);
+	assert_true(still_haggling(fixture->fd));
+	free(data);
+}
+
+static void rule_06_flood_of_options_ends(void **state)
 {
 	struct fixture *fixture = *state;
 	unsigned int answered = 0;
@@ -406,7 +419,7 @@ static void flood_of_options_ends(void **state)
 	assert_int_equal(session_join(&fixture->session), -EPROTO);
 }
 
-static void slow_handshake_times_out(void **state)
+static void rule_06_slow_handshake_times_out(void **state)
 {
 	struct fixture *fixture = *state;
 	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
@@ -421,7 +434,7 @@ static void slow_handshake_times_out(void **state)
 	assert_int_equal(session_join(&fixture->session), -ETIMEDOUT);
 }
 
-static void stop_ends_a_handshake_at_once(void **state)
+static void rule_42_stop_ends_a_handshake_at_once(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -474,7 +487,7 @@ static void hundreds_of_silent_clients_do_not_hinder_one_that_speaks(void **stat
 	free(silent);
 }
 
-static void export_must_be_unique_and_utf8(void **state)
+static void rule_01_export_name_must_be_unique_and_utf8(void **state)
 {
 	static const char *const bad[] = { "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
 		"cut \xe2\x82", "\x80" };
@@ -503,34 +516,35 @@ static void export_must_be_unique_and_utf8(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(server_greets_as_fixed_newstyle_without_zeroes),
-		TEST(server_drops_client_with_unknown_flag),
-		TEST(export_name_reply_ends_with_zeroes),
-		TEST(export_name_reply_has_no_zeroes_if_agreed),
-		TEST(export_name_of_unknown_export_hangs_up),
-		TEST(newstyle_client_may_only_choose_by_name),
-		TEST(server_refuses_unknown_option_and_stays_in_step),
-		TEST(abort_is_acknowledged_and_its_data_ignored),
-		TEST(abort_bears_a_client_that_closed_already),
-		TEST(list_names_every_export_and_its_description),
-		TEST(list_with_data_is_invalid),
-		TEST(info_and_go_tell_the_same),
-		TEST(go_has_export_information_unasked_and_no_more),
-		TEST(unknown_information_is_ignored),
-		TEST(go_whose_lengths_do_not_fit_is_invalid),
-		TEST(name_over_4096_bytes_is_invalid),
-		TEST(failed_go_says_why_and_leaves_haggling_open),
-		TEST(empty_name_is_the_first_export),
-		TEST(empty_name_is_the_export_of_that_name),
+		TEST(rule_03_server_offers_fixed_newstyle_and_no_zeroes),
+		TEST(rule_03_client_with_unknown_flag_is_dropped),
+		TEST(rule_11_export_name_reply_ends_with_zeroes),
+		TEST(rule_11_export_name_reply_has_no_zeroes_if_agreed),
+		TEST(rule_09_export_name_of_unknown_export_hangs_up),
+		TEST(rule_04_newstyle_client_may_only_choose_by_name),
+		TEST(rule_06_unknown_option_is_refused_in_step),
+		TEST(rule_08_abort_is_acknowledged_and_its_data_ignored),
+		TEST(rule_08_abort_bears_a_client_that_closed_already),
+		TEST(rule_16_list_names_every_export_and_its_description),
+		TEST(rule_16_list_with_data_is_invalid),
+		TEST(rule_14_info_and_go_tell_the_same),
+		TEST(rule_13_export_information_comes_unasked),
+		TEST(rule_12_unknown_information_is_ignored),
+		TEST(rule_12_go_whose_lengths_do_not_fit_is_invalid),
+		TEST(rule_01_name_over_4096_bytes_is_invalid),
+		TEST(rule_14_failed_go_leaves_haggling_open),
+		TEST(rule_15_empty_name_is_the_first_export),
+		TEST(rule_15_empty_name_is_the_export_of_that_name),
 		TEST(wrong_option_magic_hangs_up),
-		TEST(option_over_64_kib_hangs_up),
-		TEST(flood_of_options_ends),
+		TEST(rule_06_option_over_64_kib_is_skipped_and_refused),
+		TEST(rule_06_option_over_1_mib_hangs_up),
+		TEST(rule_06_flood_of_options_ends),
 		cmocka_unit_test_setup_teardown(
-			slow_handshake_times_out, set_up_impatient, tear_down),
-		TEST(stop_ends_a_handshake_at_once),
+			rule_06_slow_handshake_times_out, set_up_impatient, tear_down),
+		TEST(rule_42_stop_ends_a_handshake_at_once),
 		TEST(close_at_any_byte_is_harmless),
 		TEST(hundreds_of_silent_clients_do_not_hinder_one_that_speaks),
-		TEST(export_must_be_unique_and_utf8),
+		TEST(rule_01_export_name_must_be_unique_and_utf8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

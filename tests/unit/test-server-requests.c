@@ -13,7 +13,7 @@
 #include "server-fixture.h"
 #include "wire.h"
 
-static void range_past_the_end_is_refused(void **state)
+static void rule_37_range_past_the_end_is_refused(void **state)
 {
 	static const struct {
 		uint64_t offset;
@@ -46,7 +46,7 @@ static void range_past_the_end_is_refused(void **state)
 	assert_true(in_step(fd));
 }
 
-static void unknown_command_is_refused(void **state)
+static void rule_36_unknown_command_is_refused(void **state)
 {
 	static const uint16_t types[] = { NBD_CMD_BLOCK_STATUS, NBD_CMD_RESIZE, 9, 0x7fff, 0xffff };
 	struct server_fixture *fixture = *state;
@@ -56,7 +56,7 @@ static void unknown_command_is_refused(void **state)
 	assert_true(in_step(fixture->fd));
 }
 
-static void unknown_flag_is_refused_after_the_payload(void **state)
+static void rule_36_unknown_flag_is_refused_after_the_payload(void **state)
 {
 	static const unsigned char data[100000] = { 1 };
 	struct server_fixture *fixture = *state;
@@ -75,7 +75,7 @@ static void unknown_flag_is_refused_after_the_payload(void **state)
 	assert_int_equal(fixture->memory.bytes[0], 0);
 }
 
-static void fast_zero_is_refused_where_it_was_not_announced(void **state)
+static void rule_34_fast_zero_is_refused_where_it_was_not_announced(void **state)
 {
 	struct server_fixture *fixture = *state;
 	uint16_t flags = NBD_CMD_FLAG_FAST_ZERO;
@@ -89,7 +89,7 @@ static void fast_zero_is_refused_where_it_was_not_announced(void **state)
 		NBDT_REQUEST_FAST_ZERO | NBDT_REQUEST_NO_HOLE);
 }
 
-static void command_that_was_not_announced_is_refused(void **state)
+static void rule_29_command_that_was_not_announced_is_refused(void **state)
 {
 	struct server_fixture *fixture = *state;
 
@@ -106,7 +106,7 @@ static void command_that_was_not_announced_is_refused(void **state)
 	assert_true(in_step(fixture->fd));
 }
 
-static void read_only_export_refuses_writing_with_eperm(void **state)
+static void rule_30_read_only_export_refuses_writing(void **state)
 {
 	static const unsigned char data[70000] = { 1 };
 	struct server_fixture *fixture = *state;
@@ -120,7 +120,7 @@ static void read_only_export_refuses_writing_with_eperm(void **state)
 	assert_true(in_step(fixture->fd));
 }
 
-static void flush_takes_no_range(void **state)
+static void rule_32_flush_takes_no_range(void **state)
 {
 	struct server_fixture *fixture = *state;
 
@@ -130,7 +130,7 @@ static void flush_takes_no_range(void **state)
 	assert_int_equal(atomic_load(&fixture->memory.flushes), 1);
 }
 
-static void fua_is_accepted_on_every_command(void **state)
+static void rule_31_fua_is_accepted_on_every_command(void **state)
 {
 	struct server_fixture *fixture = *state;
 	const uint16_t fua = NBD_CMD_FLAG_FUA;
@@ -142,7 +142,7 @@ static void fua_is_accepted_on_every_command(void **state)
 	assert_int_equal(ask(fixture->fd, fua, NBD_CMD_CACHE, 0, 512), 0);
 }
 
-static void payload_over_32_mib_is_skipped_and_refused(void **state)
+static void rule_27_payload_over_32_mib_is_skipped_and_refused(void **state)
 {
 	struct server_fixture *fixture = *state;
 	uint32_t length = 32 * MIB + 1;
@@ -155,7 +155,7 @@ static void payload_over_32_mib_is_skipped_and_refused(void **state)
 	free(data);
 }
 
-static void payload_over_64_mib_hangs_up(void **state)
+static void rule_27_payload_over_64_mib_hangs_up(void **state)
 {
 	struct server_fixture *fixture = *state;
 
@@ -164,7 +164,7 @@ static void payload_over_64_mib_hangs_up(void **state)
 	assert_int_equal(session_join(&fixture->session), -EPROTO);
 }
 
-static void trim_and_zeroes_may_exceed_the_payload_limit(void **state)
+static void rule_27_trim_and_zeroes_may_exceed_the_payload_limit(void **state)
 {
 	struct server_fixture *fixture = *state;
 
@@ -172,7 +172,7 @@ static void trim_and_zeroes_may_exceed_the_payload_limit(void **state)
 	assert_int_equal(ask(fixture->fd, 0, NBD_CMD_WRITE_ZEROES, 0, UINT32_MAX), NBD_ENOSPC);
 }
 
-static void unaligned_request_is_refused_without_handshake(void **state)
+static void rule_26_unaligned_request_is_refused_without_handshake(void **state)
 {
 	struct server_fixture *fixture = *state;
 	char data[512] = { 0 };
@@ -201,7 +201,7 @@ static int negotiated(struct server_fixture *fixture, struct session *session, b
 	return session->fd;
 }
 
-static void block_size_binds_only_those_who_asked_for_it(void **state)
+static void rule_26_block_size_binds_only_those_who_asked_for_it(void **state)
 {
 	struct server_fixture *fixture = *state;
 	struct session session;
@@ -217,7 +217,7 @@ static void block_size_binds_only_those_who_asked_for_it(void **state)
 	session_join(&session);
 }
 
-static void errors_are_mapped_to_those_of_the_wire(void **state)
+static void rule_38_errors_are_mapped_to_those_of_the_wire(void **state)
 {
 	static const struct {
 		int result;
@@ -248,7 +248,7 @@ static void errors_are_mapped_to_those_of_the_wire(void **state)
 	}
 }
 
-static void slow_zeroes_are_enotsup_for_those_who_want_speed(void **state)
+static void rule_34_slow_zeroes_are_enotsup_for_those_who_want_speed(void **state)
 {
 	struct server_fixture *fixture = *state;
 
@@ -302,21 +302,21 @@ static void resized_device_is_seen_by_the_next_request(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SERVER_TEST(range_past_the_end_is_refused),
-		SERVER_TEST(unknown_command_is_refused),
-		SERVER_TEST(unknown_flag_is_refused_after_the_payload),
-		SERVER_TEST(fast_zero_is_refused_where_it_was_not_announced),
-		SERVER_TEST(command_that_was_not_announced_is_refused),
-		SERVER_TEST(read_only_export_refuses_writing_with_eperm),
-		SERVER_TEST(flush_takes_no_range),
-		SERVER_TEST(fua_is_accepted_on_every_command),
-		SERVER_TEST(payload_over_32_mib_is_skipped_and_refused),
-		SERVER_TEST(payload_over_64_mib_hangs_up),
-		SERVER_TEST(trim_and_zeroes_may_exceed_the_payload_limit),
-		SERVER_TEST(unaligned_request_is_refused_without_handshake),
-		SERVER_TEST(block_size_binds_only_those_who_asked_for_it),
-		SERVER_TEST(errors_are_mapped_to_those_of_the_wire),
-		SERVER_TEST(slow_zeroes_are_enotsup_for_those_who_want_speed),
+		SERVER_TEST(rule_37_range_past_the_end_is_refused),
+		SERVER_TEST(rule_36_unknown_command_is_refused),
+		SERVER_TEST(rule_36_unknown_flag_is_refused_after_the_payload),
+		SERVER_TEST(rule_34_fast_zero_is_refused_where_it_was_not_announced),
+		SERVER_TEST(rule_29_command_that_was_not_announced_is_refused),
+		SERVER_TEST(rule_30_read_only_export_refuses_writing),
+		SERVER_TEST(rule_32_flush_takes_no_range),
+		SERVER_TEST(rule_31_fua_is_accepted_on_every_command),
+		SERVER_TEST(rule_27_payload_over_32_mib_is_skipped_and_refused),
+		SERVER_TEST(rule_27_payload_over_64_mib_hangs_up),
+		SERVER_TEST(rule_27_trim_and_zeroes_may_exceed_the_payload_limit),
+		SERVER_TEST(rule_26_unaligned_request_is_refused_without_handshake),
+		SERVER_TEST(rule_26_block_size_binds_only_those_who_asked_for_it),
+		SERVER_TEST(rule_38_errors_are_mapped_to_those_of_the_wire),
+		SERVER_TEST(rule_34_slow_zeroes_are_enotsup_for_those_who_want_speed),
 		SERVER_TEST(empty_range_succeeds_without_the_device),
 		SERVER_TEST(refused_writes_do_not_need_their_replies_read),
 		SERVER_TEST(resized_device_is_seen_by_the_next_request),

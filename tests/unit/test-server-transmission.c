@@ -70,7 +70,7 @@ static void requests_may_come_byte_by_byte(void **state)
 	assert_memory_equal(fixture->memory.bytes + 100, "hello", 5);
 }
 
-static void hundreds_of_pipelined_requests_are_all_answered(void **state)
+static void rule_39_hundreds_of_pipelined_requests_are_all_answered(void **state)
 {
 	enum { COUNT = 2000 };
 	struct server_fixture *fixture = *state;
@@ -86,7 +86,7 @@ static void hundreds_of_pipelined_requests_are_all_answered(void **state)
 	free(answered);
 }
 
-static void fua_is_a_flush_afterwards_where_the_device_has_none(void **state)
+static void rule_31_fua_is_a_flush_afterwards_where_the_device_has_none(void **state)
 {
 	struct server_fixture *fixture = *state;
 	struct memory_device *memory = &fixture->memory;
@@ -104,7 +104,7 @@ static void fua_is_a_flush_afterwards_where_the_device_has_none(void **state)
 	assert_int_equal(atomic_load(&memory->flushes), 3);
 }
 
-static void fua_is_left_to_a_device_that_can(void **state)
+static void rule_31_fua_is_left_to_a_device_that_can(void **state)
 {
 	struct server_fixture *fixture = *state;
 
@@ -115,7 +115,7 @@ static void fua_is_left_to_a_device_that_can(void **state)
 	assert_int_equal(atomic_load(&fixture->memory.last_flags), NBDT_REQUEST_FUA);
 }
 
-static void other_threads_may_complete_in_any_order(void **state)
+static void rule_39_other_threads_may_complete_in_any_order(void **state)
 {
 	enum { COUNT = 16 };
 	struct server_fixture *fixture = *state;
@@ -137,7 +137,7 @@ static void other_threads_may_complete_in_any_order(void **state)
 	}
 }
 
-static void pending_fua_write_is_flushed_before_its_reply(void **state)
+static void rule_31_pending_fua_write_is_flushed_before_its_reply(void **state)
 {
 	struct server_fixture *fixture = *state;
 
@@ -225,11 +225,11 @@ int main(void)
 		SERVER_TEST(written_data_reads_back),
 		SERVER_TEST(device_gets_aligned_buffers),
 		SERVER_TEST(requests_may_come_byte_by_byte),
-		SERVER_TEST(hundreds_of_pipelined_requests_are_all_answered),
-		SERVER_TEST(fua_is_a_flush_afterwards_where_the_device_has_none),
-		SERVER_TEST(fua_is_left_to_a_device_that_can),
-		SERVER_TEST(other_threads_may_complete_in_any_order),
-		SERVER_TEST(pending_fua_write_is_flushed_before_its_reply),
+		SERVER_TEST(rule_39_hundreds_of_pipelined_requests_are_all_answered),
+		SERVER_TEST(rule_31_fua_is_a_flush_afterwards_where_the_device_has_none),
+		SERVER_TEST(rule_31_fua_is_left_to_a_device_that_can),
+		SERVER_TEST(rule_39_other_threads_may_complete_in_any_order),
+		SERVER_TEST(rule_31_pending_fua_write_is_flushed_before_its_reply),
 		SERVER_TEST(reader_that_does_not_read_holds_bounded_memory),
 		SERVER_TEST(reader_that_does_not_read_holds_bounded_slots),
 		SERVER_TEST(oldest_request_is_told_while_it_lasts),
