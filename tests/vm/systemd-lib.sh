@@ -7,20 +7,22 @@ test_name=$(basename "$0" .sh)
 test_name=${test_name#test-}
 failed_steps=0
 
-# Runs a function as one step of the test, in a process of its own, and tells its result.
+# Runs a function as one step of the test, in a process of its own, for at most so many seconds, and
+# tells its result.
 step() {
-	local name=$1 begin=$SECONDS status
-	(T=$(mktemp -d) && "$name") >"/tmp/$name.log" 2>&1
+	local name=$1 limit=${2:-180} begin=$SECONDS status
+	[[ ! ${NBDT_GUEST-} ]] || echo "step: $name" >/dev/kmsg
+	timeout --kill-after=5 "$limit" bash "$0" "$name" >"$T/step.log" 2>&1
 	status=$?
+	((status != 124 && status != 137)) || echo "took longer than $limit s" >>"$T/step.log"
 	name=$test_name/${name//_/-}
 	if ((status == 0)); then
 		echo "ok $name ($((SECONDS - begin)) s)"
 	else
 		echo "FAIL $name (status $status)"
-		sed 's/^/    /' "/tmp/$1.log"
+		sed 's/^/    /' "$T/step.log"
 		((failed_steps += 1))
 	fi
-	rm -f "/tmp/$1.log"
 }
 
 end_steps() {
@@ -38,16 +40,20 @@ expect_property() {
 	[[ $value == "$3" ]] || fail "$1: $2 is $value, not $3: $(systemctl status --no-pager "$1")"
 }
 
-# Monotonic microseconds at which a unit came up.
-came_up() {
-	property "$1" ActiveEnterTimestampMonotonic
+# These units have come up, one after the other.
+expect_order() {
+	local time last=1
+	while IFS= read -r time; do
+		[[ $time ]] || continue
+		((time >= last)) || fail "$*: one came up at $last us, the next at $time us"
+		last=$time
+	done < <(systemctl show --value --property=ActiveEnterTimestampMonotonic -- "$@")
 }
 
-expect_order() {
-	local earlier later
-	earlier=$(came_up "$1")
-	later=$(came_up "$2")
-	((earlier > 0 && later >= earlier)) || fail "$1 came up at $earlier us, $2 at $later us"
+nothing_failed() {
+	local failed
+	failed=$(systemctl list-units --failed --plain --no-legend)
+	[[ -z $failed ]] || fail "$failed"
 }
 
 # An nbdkit that serves while our services need it: it starts before them, and stops after them.
@@ -63,12 +69,27 @@ server_unit() {
 		Type=forking
 		PIDFile=/run/$name.pid
 		ExecStart=/usr/bin/nbdkit -P /run/$name.pid $*
-		[Install]
-		WantedBy=network-online.target
 	END
 }
 
 enable_unit() {
 	mkdir -p "/etc/systemd/system/$2.wants"
 	ln -s "/etc/systemd/system/$1" "/etc/systemd/system/$2.wants/"
+}
+
+# After the machine is off: the second at which the journal says something for the last time.
+second_of() {
+	grep -E -- "$1" "$JOURNAL" | tail -n 1 | sed -n 's/^\[ *\([0-9]*\)\..*/\1/p'
+}
+
+# What journal and kernel said from the beginning of the shutdown on.
+shutdown_log() {
+	sed -n '/Stopped target multi-user/,$p' "$JOURNAL"
+}
+
+poweroff_is_bounded() {
+	local begin end
+	begin=$(second_of 'Stopped target multi-user')
+	end=$(second_of 'reboot: Power down')
+	((begin > 0 && end > 0 && end - begin < 120)) || fail "from '$begin' to '$end'"
 }
