@@ -13,7 +13,7 @@ use_udev_rules 60-nbd-tools
 find_links() {
 	local folder
 	links=()
-	for folder in /dev/disk/by-nbd /dev/nbd /dev/nbd/by-name; do
+	for folder in /dev/disk/by-nbd /dev/nbd/by-name; do
 		links+=("$folder"/*)
 	done
 }
@@ -58,6 +58,14 @@ device=$(nbd-loop disk.img) || fail "attach"
 expect_links "$device" "/dev/disk/by-nbd/$(encode "file:$T/disk.img")"
 expect_status 0 nbd-loop -d "/dev/disk/by-nbd/$(encode "file:$T/disk.img")"
 expect_no_links "nbd-loop -d"
+
+mkdir -p /etc/nbd
+printf '%s\n' "file = $T/disk.img" >/etc/nbd/my+disk-1.conf
+device=$(nbd-connect my+disk-1) || fail "attach an entry"
+rm -r /etc/nbd
+expect_links "$device" /dev/nbd/by-name/my+disk-1 "/dev/disk/by-nbd/$(encode "file:$T/disk.img")"
+expect_status 0 nbd-disconnect /dev/nbd/by-name/my+disk-1
+expect_no_links "of an entry"
 
 device=$(nbd-connect "nbd://127.0.0.1:$port/a/b") || fail "attach"
 expect_links "$device" "/dev/disk/by-nbd/127.0.0.1:$port-a\\x2fb"
