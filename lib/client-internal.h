@@ -33,6 +33,7 @@ struct nbdt_client {
 	char *name;           /* of the server, in messages */
 	unsigned int timeout; /* milliseconds for one operation */
 	deadline_t deadline;  /* of the one under way */
+	deadline_t limit;     /* of all */
 	enum nbdt_handshake handshake;
 	enum client_phase phase;
 	bool no_zeroes;
@@ -53,6 +54,8 @@ int client_send(
 	struct nbdt_client *client, struct iovec *vector, int count, struct nbdt_error *err);
 int client_receive(
 	struct nbdt_client *client, void *buffer, size_t size, struct nbdt_error *err);
+/* The time of an operation, or of one reply, begins. */
+void client_renew_deadline(struct nbdt_client *client);
 /* Marks the client as broken, and returns CODE. */
 int client_broken(struct nbdt_client *client, int code);
 

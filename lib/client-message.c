@@ -48,7 +48,7 @@ static int finish(
 
 	request->cookie = 0;
 	client->transmission->in_flight--;
-	client->deadline = deadline_after(client->timeout);
+	client_renew_deadline(client);
 	return result;
 }
 

@@ -22,7 +22,7 @@ int client_begin_option(struct nbdt_client *client, const char *name, struct nbd
 			NBDT_MAX_STRING);
 	if (name && !utf8_valid(name, strlen(name)))
 		return nbdt_error_set(err, -EINVAL, "the export's name is not valid UTF-8");
-	client->deadline = deadline_after(client->timeout);
+	client_renew_deadline(client);
 	return 0;
 }
 

@@ -170,7 +170,7 @@ struct client_request *client_new_request(struct client_transmission *transmissi
 int client_send_request(
 	struct nbdt_client *client, struct client_request *request, struct nbdt_error *err)
 {
-	client->deadline = deadline_after(client->timeout);
+	client_renew_deadline(client);
 	request->cookie = ++client->transmission->cookie;
 	client->transmission->in_flight++;
 	return send_message(client, request, err);

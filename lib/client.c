@@ -20,6 +20,18 @@ int client_broken(struct nbdt_client *client, int code)
 	return code;
 }
 
+void client_renew_deadline(struct nbdt_client *client)
+{
+	client->deadline = deadline_after(client->timeout);
+	if (client->deadline > client->limit)
+		client->deadline = client->limit;
+}
+
+void nbdt_client_limit(struct nbdt_client *client, unsigned int timeout)
+{
+	client->limit = deadline_after(timeout);
+}
+
 static int explain(struct nbdt_client *client, int result, struct nbdt_error *err)
 {
 	const char *when = client->phase == CLIENT_HAGGLING ? " in the handshake" : "";
@@ -30,6 +42,10 @@ static int explain(struct nbdt_client *client, int result, struct nbdt_error *er
 	client->phase = CLIENT_BROKEN;
 	switch (result) {
 	case -ETIMEDOUT:
+		if (!deadline_left(client->limit))
+			return nbdt_error_set(err, result,
+				"%.200s did not come to an end in the time that it had",
+				client->name);
 		return nbdt_error_set(err, result, "%.200s did not answer within %.3g s",
 			client->name, client->timeout / 1000.0);
 	case -EPIPE:
@@ -86,6 +102,7 @@ static int begin(int socket, char *name, unsigned int timeout, deadline_t deadli
 	made->name = name;
 	made->timeout = timeout;
 	made->deadline = deadline;
+	made->limit = DEADLINE_NEVER;
 	result = client_greet(made, err);
 	if (result) {
 		made->phase = CLIENT_BROKEN;

@@ -220,6 +220,13 @@ int nbdt_client_start_tls(struct nbdt_client *client, const struct nbdt_tls_opti
 	struct nbdt_error *err);
 bool nbdt_client_uses_tls(const struct nbdt_client *client);
 
+/*
+ * From now on all that is done with this client, but for closing it, ends after TIMEOUT
+ * milliseconds, with -ETIMEDOUT, even where the client's own timeout is for each reply: for those
+ * who do not trust a server to come to an end.
+ */
+void nbdt_client_limit(struct nbdt_client *client, unsigned int timeout);
+
 /* How the server negotiates. */
 enum nbdt_handshake {
 	NBDT_HANDSHAKE_OLDSTYLE,
@@ -327,7 +334,7 @@ void nbdt_client_avoid_go(struct nbdt_client *client);
  * returns when all is done. Offsets and lengths are bytes; they must lie inside the export and be
  * multiples of its block_minimum. A length of 0 does nothing. What is long is cut into requests
  * that the server allows, several of which are in flight; the client's timeout is for each reply,
- * not for the whole.
+ * not for the whole, which nbdt_client_limit() can bound.
  *
  * Errors: what the server answers: -EPERM, -EIO, -ENOMEM, -EINVAL, -ENOSPC, -EOVERFLOW,
  * -EOPNOTSUPP, -ESHUTDOWN (all that can be done then is to close the client); of several the first.

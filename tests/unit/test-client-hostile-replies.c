@@ -231,6 +231,34 @@ static void rule_41_reply_without_end_is_bounded_by_one_deadline(void **state)
 	fixture_finish(fixture);
 }
 
+/* Each reply comes in time, and tells one byte more. */
+static void endless_progress_is_bounded_by_the_limit(void **state)
+{
+	static const struct nbdt_extent extent = { 1, 0 };
+	struct fixture *fixture = *state;
+	struct script *script = fixture->script;
+
+	script_agree(script, SCRIPT_STRUCTURED);
+	script_select(script, context, 7);
+	script_go(script, 4096, FIXTURE_ALL_FLAGS);
+	for (uint64_t i = 0; i < 20; i++) {
+		uint64_t cookie = script_expect_request(
+			script, NBD_CMD_BLOCK_STATUS, 0, i, 4096 - i);
+		script_add(script, SCRIPT_PAUSE, NULL, 0);
+		script_status(script, cookie, DONE, 7, &extent, 1);
+	}
+	fixture_go(fixture, context);
+	nbdt_client_limit(fixture->client, 500);
+	int64_t begin = milliseconds();
+	assert_int_equal(nbdt_client_block_status(fixture->client, 0, 4096, 0, ignore_extent,
+				 NULL, &fixture->err),
+		-ETIMEDOUT);
+	assert_in_range(milliseconds() - begin, 490, 3500);
+	assert_non_null(strstr(fixture->err.text, "in the time that it had"));
+	nbdt_client_close(fixture->client);
+	peer_finish(fixture->peer);
+}
+
 /* It takes nothing, while the client writes more than sockets hold. */
 static void server_that_takes_no_data_is_not_waited_for_for_ever(void **state)
 {
@@ -266,6 +294,7 @@ int main(void)
 		cmocka_unit_test(any_length_may_be_a_lie),
 		cmocka_unit_test(any_byte_may_be_another),
 		TEST(rule_41_reply_without_end_is_bounded_by_one_deadline),
+		TEST(endless_progress_is_bounded_by_the_limit),
 		TEST(server_that_takes_no_data_is_not_waited_for_for_ever),
 	};
 
