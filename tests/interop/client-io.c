@@ -12,7 +12,7 @@
  *	trim, zero, cache OFFSET LENGTH [FLAG]…
  *	flush
  *	map [OFFSET LENGTH [FLAG]…]	lines of CONTEXT OFFSET LENGTH FLAGS
- * FLAGs: fua, no-hole, df, one, fast.
+ * FLAGs: fua, no-hole, df, one, fast. Numbers may have suffixes, as 32M.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -39,7 +39,11 @@ struct session {
 
 static uint64_t number(const struct words *words, size_t which)
 {
-	return which < words->count ? strtoull(words->word[which], NULL, 0) : 0;
+	uint64_t value = 0;
+
+	if (which < words->count)
+		nbdt_parse_size(words->word[which], &value);
+	return value;
 }
 
 static unsigned int flags_from(const struct words *words, size_t which)
