@@ -96,7 +96,8 @@ static int check_header(const struct overlay *overlay, const char *path, struct 
 			"%s is not an overlay of ours; it is left as it is", path);
 	if (le64toh(header.size) != size)
 		return nbdt_error_set(err, -EINVAL,
-			"%s is an overlay for %" PRIu64 " bytes, but what lies under it has %" PRIu64,
+			"%s is an overlay for %" PRIu64
+			" bytes, but what lies under it has %" PRIu64,
 			path, le64toh(header.size), size);
 	return 0;
 }

@@ -122,7 +122,8 @@ struct nbdt_entry {
 	char *name;             /* NULL: it is refused, and not even its name could be read */
 	char *origin;           /* "/etc/nbdtab:3", "/etc/nbd/disk.conf" */
 	enum nbdt_record_kind kind;
-	char **sources;         /* NULL-terminated: URIs, alternatives in order; or one image's path */
+	/* NULL-terminated: URIs, alternatives in this order; or the path of one image */
+	char **sources;
 	int index;              /* device number, or NBDT_INDEX_ANY */
 	char **options;         /* NULL-terminated: long options of nbd-connect or nbd-loop */
 	enum nbdt_auto auto_attach;

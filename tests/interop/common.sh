@@ -49,6 +49,7 @@ make_tls_files() {
 	"$(dirname "$0")/../make-tls-files" "$tls"
 }
 
+# shellcheck disable=SC2034 # for the caller
 # choose_port: a port of 127.0.0.1 that nobody has, into $port.
 choose_port() {
 	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
