@@ -15,10 +15,8 @@ start_waiting() {
 }
 no_process() { ! pgrep -x nbd-connect; }
 
-for signal in TERM INT HUP; do
+for signal in TERM HUP; do
 	for option in --read-only --ioctl --foreground; do
-		# Shells start background processes with SIGINT ignored.
-		[[ $signal == INT ]] && continue
 		start_waiting $option
 		kill -$signal $waiting
 		wait $waiting && fail "$signal $option: success"
