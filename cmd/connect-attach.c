@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "connect-session.h"
 #include "devices.h"
+#include "entry.h"
 #include "memory-pressure.h"
 #include "notify.h"
 #include "resident.h"
@@ -35,6 +36,8 @@ static uint32_t choose_max_request(const struct session *session)
 static int attach_session(struct session *session, const struct connect_options *options, int lock,
 	struct nbdt_attachment *attachment, struct nbdt_error *err)
 {
+	size_t reserved_count;
+	CLEANUP_FREE int *reserved = entry_reserved_devices(&reserved_count);
 	struct nbdt_attach_config config = {
 		.kernel = {
 			.index = options->index,
@@ -55,6 +58,8 @@ static int attach_session(struct session *session, const struct connect_options 
 			.read_only = session->flags & NBDT_FLAG_READ_ONLY,
 		},
 		.lock = lock,
+		.reserved = reserved,
+		.reserved_count = reserved_count,
 	};
 
 	int result = session_take_sockets(session, err);

@@ -26,6 +26,22 @@ int entry_find(const char *name, struct nbdt_entry *entry, struct nbdt_error *er
 	return nbdt_entry_find("/etc", NBDT_RUN_DIR, name, entry, err);
 }
 
+int *entry_reserved_devices(size_t *count)
+{
+	struct nbdt_entry *entries;
+	size_t all;
+
+	*count = 0;
+	if (nbdt_entries_read("/etc", NULL, &entries, &all, NULL))
+		return NULL;
+	int *devices = all ? calloc(all, sizeof(*devices)) : NULL;
+	for (size_t i = 0; devices && i < all; i++)
+		if (entries[i].index != NBDT_INDEX_ANY)
+			devices[(*count)++] = entries[i].index;
+	nbdt_entries_free(entries, all);
+	return devices;
+}
+
 enum command_status entry_report(const struct nbdt_error *err)
 {
 	enum command_status status = report(NULL, err);

@@ -14,6 +14,12 @@ enum command_status entry_read_name(const char *argument, char name[NBDT_MAX_ENT
 /* nbdt_entry_find() among all entries of this machine; says nothing. */
 int entry_find(const char *name, struct nbdt_entry *entry, struct nbdt_error *err);
 
+/*
+ * The devices that entries are bound to, for free(): who leaves the choice to the kernel shall not
+ * get one of them. NULL and 0 where there are none, or they cannot be read.
+ */
+int *entry_reserved_devices(size_t *count);
+
 /* Says why an entry cannot be used, and returns the status for it. */
 enum command_status entry_report(const struct nbdt_error *err);
 

@@ -8,6 +8,7 @@
 
 #include "background.h"
 #include "cleanup.h"
+#include "entry.h"
 #include "devices.h"
 #include "memory-pressure.h"
 #include "nbd-loop.h"
@@ -61,6 +62,8 @@ static int start_loopback(const struct loop_options *options, const struct nbdt_
 	CLEANUP_FREE char *path = realpath(options->file, NULL);
 	if (!path)
 		return nbdt_error_errno(err, -errno, "%s", options->file);
+	size_t reserved_count;
+	CLEANUP_FREE int *reserved = entry_reserved_devices(&reserved_count);
 	struct nbdt_loopback_config config = {
 		.device = resident->device,
 		.record = {
@@ -79,6 +82,8 @@ static int start_loopback(const struct loop_options *options, const struct nbdt_
 		.block_size = options->block_size,
 		.timeout = options->timeout,
 		.ioctl = options->ioctl,
+		.reserved = reserved,
+		.reserved_count = reserved_count,
 	};
 
 	CLEANUP_CLOSE int lock = nbdt_record_lock(err);

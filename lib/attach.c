@@ -13,6 +13,7 @@
 
 #define DETACH_TIMEOUT 10     /* seconds */
 #define OWN_FLUSH_TIMEOUT 300 /* seconds: gigabytes of dirty data on a slow disk */
+#define MOST_DEVICES 3000      /* the kernel's answers break a little above (nbd.c) */
 #define DEAD_FLUSH_TIMEOUT 2  /* seconds */
 
 /*
@@ -67,6 +68,45 @@ static int connect_kernel(const struct nbdt_kernel_config *kernel, bool ioctl,
 	return nbdt_kernel_connect(kernel, &attachment->index, err);
 }
 
+static bool is_reserved(const struct nbdt_attach_config *config, int index)
+{
+	for (size_t i = 0; i < config->reserved_count; i++)
+		if (config->reserved[i] == index)
+			return true;
+	return false;
+}
+
+/* Free, or not made yet. */
+static bool may_be_free(int index)
+{
+	struct nbdt_device_info info;
+
+	int result = nbdt_device_get(index, &info, NULL);
+	return result == -ENODEV || (!result && info.state == NBDT_DEVICE_FREE);
+}
+
+/*
+ * The kernel would choose the lowest device that is free at the moment, which may be one that an
+ * entry is to have: at boot the one that needs no network comes first.
+ */
+static int connect_unreserved(const struct nbdt_attach_config *config,
+	struct nbdt_kernel_config *kernel, struct nbdt_attachment *attachment,
+	struct nbdt_error *err)
+{
+	int result = -EBUSY;
+
+	for (int index = 0; index <= MOST_DEVICES; index++) {
+		if (is_reserved(config, index) || !may_be_free(index))
+			continue;
+		kernel->index = index;
+		result = connect_kernel(kernel, config->ioctl, attachment, err);
+		/* Somebody may have been faster, or has it open. */
+		if (result != -EBUSY && result != -EALREADY)
+			return result;
+	}
+	return nbdt_error_set(err, result, "no NBD device is free but those of entries");
+}
+
 static int attach_locked(const struct nbdt_attach_config *config,
 	struct nbdt_attachment *attachment, struct nbdt_error *err)
 {
@@ -81,7 +121,10 @@ static int attach_locked(const struct nbdt_attach_config *config,
 	if (!attachment->identifier)
 		return nbdt_error_errno(err, -ENOMEM, "%s", record.source);
 	kernel.identifier = attachment->identifier;
-	result = connect_kernel(&kernel, config->ioctl, attachment, err);
+	if (kernel.index == NBDT_INDEX_ANY && config->reserved_count)
+		result = connect_unreserved(config, &kernel, attachment, err);
+	else
+		result = connect_kernel(&kernel, config->ioctl, attachment, err);
 	if (result)
 		return result;
 	result = complete_attach(config, &record, attachment, err);

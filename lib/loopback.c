@@ -143,6 +143,8 @@ static int attach_sockets(struct nbdt_loopback *loopback,
 		.ioctl = ioctl,
 		.record = config->record,
 		.lock = config->lock,
+		.reserved = config->reserved,
+		.reserved_count = config->reserved_count,
 	};
 
 	if (attach.max_request > config->device->block_maximum)

@@ -625,6 +625,9 @@ struct nbdt_attach_config {
 	struct nbdt_record record;
 	/* descriptor of nbdt_record_lock() held by the caller, or -1 to take it for the call */
 	int lock;
+	/* With NBDT_INDEX_ANY: numbers of devices to leave to others; NULL: none. */
+	const int *reserved;
+	size_t reserved_count;
 };
 
 struct nbdt_attachment {
@@ -687,6 +690,8 @@ struct nbdt_loopback_config {
 	uint64_t timeout;             /* seconds */
 	bool ioctl;                   /* by ioctls even where netlink can be had */
 	int lock;                     /* as in nbdt_attach_config */
+	const int *reserved;          /* as in nbdt_attach_config */
+	size_t reserved_count;
 };
 
 /*
