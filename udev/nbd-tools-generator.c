@@ -69,18 +69,17 @@ static const char module_drop_in[] =
 static void say(const struct generator *generator, int priority, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* One line. */
+/* One line. Not by dprintf(), which seeks, and gives up as /dev/kmsg refuses that. */
 static void say(const struct generator *generator, int priority, const char *format, ...)
 {
-	char text[1024];
+	char text[1024], line[sizeof(text) + 64];
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	if (generator->log >= 0)
-		dprintf(generator->log, "<%d>nbd-tools-generator: %s\n", priority, text);
-	else
+	int length = snprintf(line, sizeof(line), "<%d>nbd-tools-generator: %s\n", priority, text);
+	if (generator->log < 0 || write(generator->log, line, (size_t)length) != length)
 		fprintf(stderr, "nbd-tools-generator: %s\n", text);
 }
 

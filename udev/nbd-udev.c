@@ -22,10 +22,10 @@
 
 #define HOTPLUG_FOLDER NBDT_RUN_DIR "/hotplug"
 
-/* udev does not show what its programs say. */
-static void complain(const char *text)
+/* udev does not show what its programs say. ASKER: the path of the device whose event it is. */
+static void complain(const char *asker, const char *text)
 {
-	syslog(LOG_ERR, "%s", text);
+	syslog(LOG_ERR, "%s: %s", asker, text);
 }
 
 static bool is_of_this_attachment(const struct nbdt_record *record)
@@ -88,7 +88,7 @@ static void take_claim(int folder, const struct claim *claim, const char *uri, c
 
 	int result = claim_take(folder, claim, uri, asker, &err);
 	if (result < 0) {
-		complain(err.text);
+		complain(asker, err.text);
 		return;
 	}
 	printf("NBD_TOOLS_CLAIM=%s.%s\n", claim->uri, claim->asker);
@@ -97,7 +97,7 @@ static void take_claim(int folder, const struct claim *claim, const char *uri, c
 		print_unit(".NBD_TOOLS_START", claim);
 }
 
-static void release_claim(int folder, const struct claim *claim)
+static void release_claim(int folder, const struct claim *claim, const char *asker)
 {
 	struct nbdt_error err;
 
@@ -105,7 +105,7 @@ static void release_claim(int folder, const struct claim *claim)
 	printf("NBD_TOOLS_CLAIM=none\n");
 	int result = claim_release(folder, claim, &err);
 	if (result < 0)
-		complain(err.text);
+		complain(asker, err.text);
 	else if (result)
 		print_unit(".NBD_TOOLS_STOP", claim);
 }
@@ -122,7 +122,7 @@ static bool read_wanted(
 	if (!uri || !*uri)
 		return false;
 	if (claim_check_uri(uri, &err)) {
-		complain(err.text);
+		complain(asker, err.text);
 		return false;
 	}
 	claim_make(wanted, uri, asker);
@@ -141,14 +141,14 @@ static int handle_event(void)
 		return EXIT_FAILURE;
 	CLEANUP_CLOSE int folder = open_hotplug_folder();
 	if (folder < 0) {
-		complain("cannot make or open " HOTPLUG_FOLDER);
+		complain(asker, "cannot make or open " HOTPLUG_FOLDER);
 		return EXIT_FAILURE;
 	}
 	bool had = text && !claim_parse(text, &before);
 	bool wants = strcmp(action, "remove") != 0 &&
 		read_wanted(&wanted, had ? &before : NULL, uri, asker);
 	if (had && (!wants || strcmp(before.uri, wanted.uri) != 0))
-		release_claim(folder, &before);
+		release_claim(folder, &before, asker);
 	if (wants)
 		take_claim(folder, &wanted, uri, asker);
 	return EXIT_SUCCESS;
