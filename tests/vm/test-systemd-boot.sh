@@ -6,7 +6,7 @@
 # shellcheck source=tests/vm/systemd-lib.sh
 . "$(dirname "$0")/systemd-lib.sh"
 
-rounds=10
+rounds=50
 
 # The disk has three partitions of 48 MiB: what the TCP server exports (a filesystem), what the Unix
 # socket's does (partitioned), and a filesystem with the image file.
@@ -287,7 +287,7 @@ check() {
 	step hostile_uris_do_nothing
 	step hostile_instance_names_end_in_errors
 	step unconnected_devices_have_no_links
-	step links_and_partitions_come_and_go 400
+	step links_and_partitions_come_and_go 700
 	step stop_unmounts_and_detaches
 	step stop_refuses_what_is_mounted_by_hand
 	step restart_attaches_again
