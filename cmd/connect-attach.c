@@ -69,7 +69,7 @@ static int attach_session(struct session *session, const struct connect_options 
 }
 
 /* A device whose name nobody has learnt must not stay: from its attaching on, signals wait. */
-static void defer_signals(void)
+static void defer_signals(bool defer)
 {
 	sigset_t signals;
 
@@ -77,7 +77,7 @@ static void defer_signals(void)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
+	sigprocmask(defer ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
 }
 
 static bool was_interrupted(void)
@@ -137,7 +137,7 @@ static enum command_status bring_up(
 	struct nbdt_error err;
 
 	enum command_status status = session_open_any(&session, options);
-	defer_signals();
+	defer_signals(true);
 	if (!status && attach_or_find(&session, options, attached, &err))
 		status = report(NULL, &err);
 	/* The kernel has references of its own by now. */
@@ -171,6 +171,8 @@ static enum command_status attach_and_leave(const struct connect_options *option
 	if (!status && !attached.already && was_interrupted()) {
 		nbdt_detach(attached.attachment.index, &force, NULL);
 		say_error("interrupted");
+		/* To end by the signal is what systemd takes for obeying, not for a failure. */
+		defer_signals(false);
 		status = STATUS_FAILED;
 	}
 	if (!status)
