@@ -3,6 +3,10 @@
 # What the tests in a guest with systemd share; run-systemd tells how they are called.
 # shellcheck source=tests/vm/lib.sh
 . "$VM/lib.sh"
+# These rewrite fstab and much else.
+if [[ ${1-} == @(prepare|check) && ! -e /run/nbdt-job/command ]]; then
+	fail "only for the guest: tests/vm/run $(basename "$0" .sh)"
+fi
 test_name=$(basename "$0" .sh)
 test_name=${test_name#test-}
 failed_steps=0
