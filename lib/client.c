@@ -56,8 +56,7 @@ static int explain(struct nbdt_client *client, int result, struct nbdt_error *er
 		break;
 	}
 	if (client->transport->reason)
-		return nbdt_error_set(err, result, "TLS with %.200s failed: %s%s", client->name,
-			result == -EREMOTEIO ? "it says: " : "", client->transport->reason);
+		return transport_explain(client->transport, client->name, result, err);
 	return nbdt_error_errno(err, result, "connection to %.200s", client->name);
 }
 

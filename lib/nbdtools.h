@@ -554,6 +554,13 @@ int nbdt_device_open_overlay(struct nbdt_device *base, const char *path,
 
 struct nbdt_server;
 
+/* "Server-side requirements". */
+enum nbdt_tls_mode {
+	NBDT_TLS_OFF,     /* there is none */
+	NBDT_TLS_ON,      /* whoever wants it has it ("SELECTIVETLS mode") */
+	NBDT_TLS_REQUIRE, /* nothing is told without it ("FORCEDTLS mode") */
+};
+
 struct nbdt_server_options {
 	unsigned int handshake_timeout; /* milliseconds for the whole handshake; 0: 10000 */
 	unsigned int max_connections; /* clients in nbdt_server_serve() at a time; 0: no limit */
@@ -563,9 +570,15 @@ struct nbdt_server_options {
 	 * far as the process may: for a server under its own kernel's disk.
 	 */
 	size_t locked_memory;
+	enum nbdt_tls_mode tls;
+	/* For TLS: certificates or keys, which are read once. */
+	const struct nbdt_tls_options *tls_options;
 };
 
-/* OPTIONS may be NULL. */
+/*
+ * OPTIONS may be NULL. Errors: -ENOMEM and such; for TLS those of open(2), with the file's name,
+ * and -EINVAL.
+ */
 int nbdt_server_new(const struct nbdt_server_options *options, struct nbdt_server **server,
 	struct nbdt_error *err);
 
@@ -586,7 +599,8 @@ int nbdt_server_add_export(struct nbdt_server *server, const char *name, const c
  * server. A WRITE of over 32 MiB is skipped and refused; one of over 64 MiB breaks the protocol.
  * Errors: -EPROTO the client broke the protocol; -ECONNRESET it vanished; -ETIMEDOUT slow
  * handshake, or last replies not taken within 5 seconds of a stop; -EUSERS turned away, there being
- * max_connections already; -ENOMEM.
+ * max_connections already; -ENOMEM. Of TLS: -EKEYREJECTED the client's certificate is not good;
+ * -EREMOTEIO it says why it does not go on.
  */
 int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error *err);
 

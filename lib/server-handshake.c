@@ -139,6 +139,8 @@ static int receive_option(struct handshake *handshake)
 
 static int answer_option(struct handshake *handshake)
 {
+	if (handshake_demands_tls(handshake))
+		return handshake_refuse_plaintext(handshake);
 	if (handshake->length <= sizeof(handshake->data))
 		return handshake_option(handshake);
 	if (handshake->option == NBD_OPT_EXPORT_NAME)
@@ -161,8 +163,12 @@ static int negotiate(struct handshake *handshake)
 	return result;
 }
 
-static int explain(int result, struct nbdt_error *err)
+static int explain(const struct handshake *handshake, int result, struct nbdt_error *err)
 {
+	if (result && handshake->error.code)
+		return nbdt_error_set(err, result, "%s", handshake->error.text);
+	if (result && handshake->transport->reason)
+		return transport_explain(handshake->transport, "the client", result, err);
 	switch (result) {
 	case 0:
 	case -EINTR: /* the server is stopped */
@@ -180,7 +186,7 @@ static int explain(int result, struct nbdt_error *err)
 	}
 }
 
-int server_handshake(struct nbdt_server *server, struct transport *transport,
+int server_handshake(struct nbdt_server *server, struct transport **transport,
 	struct server_choice *choice, struct nbdt_error *err)
 {
 	struct handshake *handshake = calloc(1, sizeof(*handshake));
@@ -188,11 +194,13 @@ int server_handshake(struct nbdt_server *server, struct transport *transport,
 	if (!handshake)
 		return nbdt_error_errno(err, -ENOMEM, "cannot serve a client");
 	handshake->server = server;
-	handshake->transport = transport;
+	handshake->transport = *transport;
 	handshake->deadline = deadline_after(server->options.handshake_timeout);
 	int result = negotiate(handshake);
 	if (!result)
 		*choice = handshake->choice;
+	result = explain(handshake, result, err);
+	*transport = handshake->transport;
 	free(handshake);
-	return explain(result, err);
+	return result;
 }

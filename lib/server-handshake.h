@@ -26,9 +26,11 @@ struct handshake {
 	deadline_t deadline;
 	bool no_zeroes;
 	bool fixed;     /* the client understands replies to options */
+	bool tls;       /* the transport is encrypted */
 	bool over;      /* no more options: an export was chosen, or the client leaves */
 	struct agreement agreement;
 	struct server_choice choice;
+	struct nbdt_error error; /* one that only its finder could explain; or code 0 */
 
 	uint32_t option; /* the one being handled */
 	size_t length;
@@ -57,6 +59,14 @@ int handshake_send_replies(struct handshake *handshake);
 /* The last reply to an option: an error with a text for the client's user, or an ACK. */
 int handshake_refuse(struct handshake *handshake, uint32_t reply, const char *text);
 int handshake_acknowledge(struct handshake *handshake);
+
+/*
+ * server-tls.c: NBD_OPT_STARTTLS, and the answer to all that must not come before it. -EPROTO and
+ * what is the result of TLS are explained in HANDSHAKE.
+ */
+int handshake_start_tls(struct handshake *handshake);
+bool handshake_demands_tls(const struct handshake *handshake);
+int handshake_refuse_plaintext(struct handshake *handshake);
 
 /* NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT (server-contexts.c). */
 int handshake_contexts(struct handshake *handshake);

@@ -221,6 +221,8 @@ int handshake_option(struct handshake *handshake)
 	case NBD_OPT_INFO:
 	case NBD_OPT_GO:
 		return inform(handshake);
+	case NBD_OPT_STARTTLS:
+		return handshake_start_tls(handshake);
 	case NBD_OPT_STRUCTURED_REPLY:
 		return agree_on_style(handshake, STYLE_STRUCTURED);
 	case NBD_OPT_EXTENDED_HEADERS:

@@ -142,8 +142,10 @@ static void await_pending(struct connection *connection)
 	}
 }
 
-static int explain(int result, struct nbdt_error *err)
+static int explain(const struct transport *transport, int result, struct nbdt_error *err)
 {
+	if (result && transport->reason)
+		return transport_explain(transport, "the client", result, err);
 	switch (result) {
 	case 0:
 		return 0;
@@ -174,5 +176,5 @@ int server_transmission(struct nbdt_server *server, struct transport *transport,
 	if (!result && connection->vanished)
 		result = -ECONNRESET;
 	connection_free(connection);
-	return explain(result, err);
+	return explain(transport, result, err);
 }

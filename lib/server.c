@@ -9,6 +9,7 @@
 #include "nbd-protocol.h"
 #include "server-connection.h"
 #include "server.h"
+#include "tls.h"
 #include "utf8.h"
 
 #define HANDSHAKE_TIMEOUT 10000 /* milliseconds */
@@ -23,6 +24,17 @@ static void set_options(struct nbdt_server *server, const struct nbdt_server_opt
 		server->options.handshake_timeout = HANDSHAKE_TIMEOUT;
 	if (!server->options.memory_limit)
 		server->options.memory_limit = MEMORY_LIMIT;
+}
+
+static int read_credentials(struct nbdt_server *server, struct nbdt_error *err)
+{
+	static const struct nbdt_tls_options none = { 0 };
+	const struct nbdt_tls_options *options = server->options.tls_options;
+
+	server->options.tls_options = NULL;
+	if (server->options.tls == NBDT_TLS_OFF)
+		return 0;
+	return tls_credentials_new(true, options ? options : &none, &server->credentials, err);
 }
 
 int nbdt_server_new(const struct nbdt_server_options *options, struct nbdt_server **server,
@@ -40,8 +52,12 @@ int nbdt_server_new(const struct nbdt_server_options *options, struct nbdt_serve
 	}
 	pthread_mutex_init(&new->lock, NULL);
 	set_options(new, options);
-	*server = new;
-	return 0;
+	int result = read_credentials(new, err);
+	if (result)
+		nbdt_server_free(new);
+	else
+		*server = new;
+	return result;
 }
 
 /* "Size constraints". */
@@ -154,7 +170,7 @@ static int serve_client(struct nbdt_server *server, int socket, struct nbdt_erro
 
 	if (!transport)
 		return -ENOMEM;
-	int result = server_handshake(server, transport, &choice, err);
+	int result = server_handshake(server, &transport, &choice, err);
 	if (!result && choice.export)
 		result = server_transmission(server, transport, &choice, err);
 	transport_close(transport);
@@ -231,6 +247,7 @@ void nbdt_server_free(struct nbdt_server *server)
 		free(server->exports[i].description);
 	}
 	free(server->exports);
+	tls_credentials_free(server->credentials);
 	close(server->stop_fd);
 	pthread_mutex_destroy(&server->lock);
 	free(server);

@@ -19,6 +19,7 @@ struct server_export {
 
 struct nbdt_server {
 	struct nbdt_server_options options; /* with the defaults filled in */
+	struct tls_credentials *credentials; /* NULL: no TLS */
 	struct server_export *exports;
 	size_t export_count;
 	atomic_uint clients; /* in nbdt_server_serve() */
@@ -51,8 +52,11 @@ struct server_choice {
 uint16_t server_flags(const struct nbdt_device *device, enum message_style style);
 uint32_t server_block_maximum(const struct nbdt_device *device);
 
-/* The handshake with one client (server-handshake.c). Errors: -EPROTO, -ECONNRESET, -ETIMEDOUT. */
-int server_handshake(struct nbdt_server *server, struct transport *transport,
+/*
+ * The handshake with one client (server-handshake.c), in which TLS may replace *TRANSPORT, also when
+ * it fails. Errors: -EPROTO, -ECONNRESET, -ETIMEDOUT, and those of tls_start().
+ */
+int server_handshake(struct nbdt_server *server, struct transport **transport,
 	struct server_choice *choice, struct nbdt_error *err);
 
 /*

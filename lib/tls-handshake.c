@@ -5,8 +5,12 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "tls.h"
+
+/* Milliseconds for a client to read why its handshake failed. */
+#define LINGER 500
 
 /* RFC 6066, section 3: "Literal IPv4 and IPv6 addresses are not permitted". */
 static bool is_address(const char *host)
@@ -93,6 +97,21 @@ static int shake_hands(struct tls_transport *tls, int wake, deadline_t deadline,
 		if (result)
 			return result;
 	}
+}
+
+/*
+ * A client may be sending its first option while we find fault with it; a socket that is closed
+ * before that is read would make it fail to send, without ever reading our reason.
+ */
+static void linger(struct tls_transport *tls, int wake)
+{
+	deadline_t deadline = deadline_after(LINGER);
+
+	shutdown(tls->transport.fd, SHUT_WR);
+	while (deadline_left(deadline)
+		&& !transport_wait(&tls->transport, POLLIN, wake, deadline)
+		&& recv(tls->transport.fd, tls->input, sizeof(tls->input), MSG_DONTWAIT) > 0)
+		;
 }
 
 /* What a person can do about a certificate, as the end of a sentence. */
@@ -187,6 +206,8 @@ int tls_start(struct transport **transport, const struct tls_credentials *creden
 	int result = shake_hands(tls, wake, deadline, &code);
 	if (!result)
 		return 0;
+	if (credentials->server && tls->failure)
+		linger(tls, wake);
 	/* So that no goodbye is said in a session that does not exist. */
 	tls->failure = result;
 	return explain(tls, credentials, peer, result, code, err);

@@ -44,6 +44,13 @@ void transport_close(struct transport *transport)
 		transport->ops->close(transport);
 }
 
+int transport_explain(
+	const struct transport *transport, const char *peer, int result, struct nbdt_error *err)
+{
+	return nbdt_error_set(err, result, "TLS with %.200s failed: %s%s", peer,
+		result == -EREMOTEIO ? "it says: " : "", transport->reason);
+}
+
 int transport_wait(struct transport *transport, short events, int wake, deadline_t deadline)
 {
 	struct pollfd wait[2] = {

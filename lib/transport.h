@@ -54,6 +54,13 @@ int transport_release(struct transport *transport);
 void transport_close(struct transport *transport);
 
 /*
+ * Says why TRANSPORT failed, which has a reason, with RESULT; PEER: whom the sentence is about.
+ * Returns RESULT.
+ */
+int transport_explain(const struct transport *transport, const char *peer, int result,
+	struct nbdt_error *err);
+
+/*
  * A point in time after which waiting ends. NEVER: no limit.
  */
 typedef int64_t deadline_t; /* milliseconds of CLOCK_MONOTONIC */

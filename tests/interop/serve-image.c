@@ -2,7 +2,8 @@
 /*
  * Serves image files on a Unix socket, one thread for each client, until SIGTERM: the library's
  * server for the tests. Usage: serve-image [--read-only] [--direct-io] [--block-size N]
- * [--connections-limit N] SOCKET NAME=FILE…
+ * [--connections-limit N] [--tls on|require] [--tls-certificates FOLDER] [--tls-psk FILE]
+ * [--tls-verify-peer] SOCKET NAME=FILE…
  */
 #include <errno.h>
 #include <getopt.h>
@@ -27,6 +28,8 @@ struct service {
 	struct nbdt_device *devices[MAX_EXPORTS];
 	size_t device_count;
 	struct nbdt_file_options options;
+	struct nbdt_server_options server_options;
+	struct nbdt_tls_options tls;
 	unsigned int limit;
 	unsigned int active;
 	pthread_mutex_t lock;
@@ -171,6 +174,10 @@ static int read_options(struct service *service, int argc, char **argv)
 		{ "direct-io", no_argument, NULL, 'd' },
 		{ "block-size", required_argument, NULL, 'b' },
 		{ "connections-limit", required_argument, NULL, 'l' },
+		{ "tls", required_argument, NULL, 't' },
+		{ "tls-certificates", required_argument, NULL, 'c' },
+		{ "tls-psk", required_argument, NULL, 'p' },
+		{ "tls-verify-peer", no_argument, NULL, 'v' },
 		{ 0 },
 	};
 	int option;
@@ -188,6 +195,19 @@ static int read_options(struct service *service, int argc, char **argv)
 			break;
 		case 'l':
 			service->limit = (unsigned int)strtoul(optarg, NULL, 10);
+			break;
+		case 't':
+			service->server_options.tls =
+				strcmp(optarg, "on") ? NBDT_TLS_REQUIRE : NBDT_TLS_ON;
+			break;
+		case 'c':
+			service->tls.certificates = optarg;
+			break;
+		case 'p':
+			service->tls.psk_file = optarg;
+			break;
+		case 'v':
+			service->tls.verify_peer = true;
 			break;
 		default:
 			return 2;
@@ -212,7 +232,8 @@ int main(int argc, char **argv)
 	int status = read_options(&service, argc, argv);
 	if (status)
 		return status;
-	if (nbdt_server_new(NULL, &service.server, &err))
+	service.server_options.tls_options = &service.tls;
+	if (nbdt_server_new(&service.server_options, &service.server, &err))
 		return fail("server", &err);
 	for (int i = optind + 1; !status && i < argc; i++)
 		status = add_export(&service, argv[i]);

@@ -98,13 +98,13 @@ static void load_client_key(
 		fclose(file);
 }
 
-struct identity {
+struct tls_peer_identity {
 	gnutls_certificate_credentials_t certificates;
 	gnutls_psk_client_credentials_t client;
 	gnutls_psk_server_credentials_t server;
 };
 
-static void make_identity(struct identity *identity, const struct tls_peer *peer)
+static void make_identity(struct tls_peer_identity *identity, const struct tls_peer *peer)
 {
 	gnutls_certificate_allocate_credentials(&identity->certificates);
 	gnutls_psk_allocate_client_credentials(&identity->client);
@@ -117,14 +117,15 @@ static void make_identity(struct identity *identity, const struct tls_peer *peer
 		load_client_key(identity->client, peer);
 }
 
-static void free_identity(struct identity *identity)
+static void free_identity(struct tls_peer_identity *identity)
 {
 	gnutls_certificate_free_credentials(identity->certificates);
 	gnutls_psk_free_client_credentials(identity->client);
 	gnutls_psk_free_server_credentials(identity->server);
+	free(identity);
 }
 
-static gnutls_session_t new_session(const struct tls_peer *peer, const struct identity *identity)
+static gnutls_session_t new_session(const struct tls_peer *peer, const struct tls_peer_identity *identity)
 {
 	gnutls_session_t session;
 	const char *priority = peer->priority;
@@ -147,12 +148,32 @@ static gnutls_session_t new_session(const struct tls_peer *peer, const struct id
 	return session;
 }
 
-static void fail_handshake(struct tls_peer *peer, gnutls_session_t session)
+int tls_peer_begin(struct tls_peer *peer, int fd)
+{
+	peer->fd = fd;
+	peer->identity = calloc(1, sizeof(*peer->identity));
+	make_identity(peer->identity, peer);
+	peer->session = new_session(peer, peer->identity);
+	for (int tries = 0; tries < TRIES; tries++) {
+		peer->result = gnutls_handshake(peer->session);
+		if (!peer->result || gnutls_error_is_fatal(peer->result))
+			break;
+	}
+	return peer->result;
+}
+
+void tls_peer_end(struct tls_peer *peer)
+{
+	gnutls_deinit(peer->session);
+	free_identity(peer->identity);
+}
+
+static void fail_handshake(struct tls_peer *peer)
 {
 	char bytes[256];
 	ssize_t got;
 
-	gnutls_alert_send_appropriate(session, peer->result);
+	gnutls_alert_send_appropriate(peer->session, peer->result);
 	shutdown(peer->fd, SHUT_WR);
 	while ((got = recv(peer->fd, bytes, sizeof(bytes), 0)) > 0)
 		peer->leftovers += (size_t)got;
@@ -161,23 +182,14 @@ static void fail_handshake(struct tls_peer *peer, gnutls_session_t session)
 static void *play(void *arg)
 {
 	struct tls_peer *peer = arg;
-	struct identity identity;
 
 	if (peer->before)
 		peer->before(peer->fd);
-	make_identity(&identity, peer);
-	gnutls_session_t session = new_session(peer, &identity);
-	for (int tries = 0; tries < TRIES; tries++) {
-		peer->result = gnutls_handshake(session);
-		if (!peer->result || gnutls_error_is_fatal(peer->result))
-			break;
-	}
-	if (peer->result)
-		fail_handshake(peer, session);
+	if (tls_peer_begin(peer, peer->fd))
+		fail_handshake(peer);
 	else if (peer->play)
-		peer->play(session, peer->fd, peer->arg);
-	gnutls_deinit(session);
-	free_identity(&identity);
+		peer->play(peer->session, peer->fd, peer->arg);
+	tls_peer_end(peer);
 	shutdown(peer->fd, SHUT_RDWR);
 	return NULL;
 }
@@ -226,21 +238,6 @@ void agree_on_tls(int fd)
 	wire_put32(&reply.option, NBD_OPT_STARTTLS);
 	wire_put32(&reply.reply, NBD_REP_ACK);
 	send(fd, &reply, sizeof(reply), MSG_NOSIGNAL);
-}
-
-void ask_for_tls(int fd)
-{
-	struct nbd_option_header option = { 0 };
-	unsigned char greeting[18], answer[4];
-	unsigned char reply[sizeof(struct nbd_option_reply_header)];
-
-	receive(fd, greeting, sizeof(greeting));
-	wire_put32(answer, NBD_FLAG_C_FIXED_NEWSTYLE | NBD_FLAG_C_NO_ZEROES);
-	send(fd, answer, sizeof(answer), MSG_NOSIGNAL);
-	wire_put64(&option.magic, NBD_OPTS_MAGIC);
-	wire_put32(&option.option, NBD_OPT_STARTTLS);
-	send(fd, &option, sizeof(option), MSG_NOSIGNAL);
-	receive(fd, reply, sizeof(reply));
 }
 
 bool tls_say(gnutls_session_t session, const void *bytes, size_t size)

@@ -33,6 +33,8 @@ struct tls_peer {
 	size_t leftovers; /* bytes that came after one that failed */
 	int fd;
 	pthread_t thread;
+	gnutls_session_t session;
+	struct tls_peer_identity *identity;
 };
 
 /* One end of a socketpair is the peer's, *SOCKET the other. */
@@ -40,9 +42,15 @@ void tls_peer_start(struct tls_peer *peer, int *socket);
 /* Waits for its end; it does not wait for ours longer than 10 seconds. */
 int tls_peer_finish(struct tls_peer *peer);
 
-/* For BEFORE: a server that agrees on TLS, and a client that asks for it. */
+/*
+ * The handshake alone, in the calling thread, on FD, which stays the caller's. Returns PEER->result.
+ * The session is for tls_peer_end() in any case.
+ */
+int tls_peer_begin(struct tls_peer *peer, int fd);
+void tls_peer_end(struct tls_peer *peer);
+
+/* For BEFORE: a server that agrees on TLS. */
 void agree_on_tls(int fd);
-void ask_for_tls(int fd);
 
 /* For PLAY: sends or receives exactly SIZE bytes; false: it could not. */
 bool tls_say(gnutls_session_t session, const void *bytes, size_t size);
