@@ -214,8 +214,9 @@ int nbdt_client_adopt(int socket, unsigned int timeout, struct nbdt_client **cli
  * Encrypts the connection (NBD_OPT_STARTTLS), before anything else is asked of the server.
  * Errors: of open(2) and -EINVAL for what OPTIONS name, after which another try may follow;
  * -EREMOTEIO the server has no TLS, or refuses this client; -EKEYREJECTED its certificate is not
- * good; -EPROTO; -ETIMEDOUT; -ECONNRESET. Where nbdt_client_connect() does not follow, it is for
- * the caller not to go on without TLS after -EREMOTEIO.
+ * good; -EPROTO; -ETIMEDOUT; -ECONNRESET. After -EREMOTEIO it is for the caller not to go on without
+ * TLS. A server that does not like the client's certificate may say so only when it is asked
+ * something: -ECONNRESET then, with its words.
  */
 int nbdt_client_start_tls(struct nbdt_client *client, const struct nbdt_tls_options *options,
 	struct nbdt_error *err);
@@ -600,7 +601,7 @@ int nbdt_server_add_export(struct nbdt_server *server, const char *name, const c
  * Errors: -EPROTO the client broke the protocol; -ECONNRESET it vanished; -ETIMEDOUT slow
  * handshake, or last replies not taken within 5 seconds of a stop; -EUSERS turned away, there being
  * max_connections already; -ENOMEM. Of TLS: -EKEYREJECTED the client's certificate is not good;
- * -EREMOTEIO it says why it does not go on.
+ * -EREMOTEIO ours is not to the client, or whatever else it says.
  */
 int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error *err);
 

@@ -47,8 +47,12 @@ void transport_close(struct transport *transport)
 int transport_explain(
 	const struct transport *transport, const char *peer, int result, struct nbdt_error *err)
 {
-	return nbdt_error_set(err, result, "TLS with %.200s failed: %s%s", peer,
-		result == -EREMOTEIO ? "it says: " : "", transport->reason);
+	/* Elsewhere that is a refusal after which the connection can still be used. */
+	if (result == -EREMOTEIO)
+		return nbdt_error_set(err, -ECONNRESET, "TLS with %.200s failed: it says: %s", peer,
+			transport->reason);
+	return nbdt_error_set(
+		err, result, "TLS with %.200s failed: %s", peer, transport->reason);
 }
 
 int transport_wait(struct transport *transport, short events, int wake, deadline_t deadline)

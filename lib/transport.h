@@ -55,7 +55,7 @@ void transport_close(struct transport *transport);
 
 /*
  * Says why TRANSPORT failed, which has a reason, with RESULT; PEER: whom the sentence is about.
- * Returns RESULT.
+ * Returns RESULT, or -ECONNRESET where the peer hung up and said why.
  */
 int transport_explain(const struct transport *transport, const char *peer, int result,
 	struct nbdt_error *err);
