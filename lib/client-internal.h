@@ -16,7 +16,7 @@
 enum client_phase {
 	CLIENT_HAGGLING, /* options may be sent */
 	CLIENT_TRANSMISSION,
-	CLIENT_REFUSED, /* in transmission, of an export that we will not use: a goodbye is all */
+	CLIENT_REFUSED, /* in transmission, but not for us, or no longer: a goodbye is all */
 	CLIENT_BROKEN,  /* out of step, or gone: not even a goodbye */
 	CLIENT_TAKEN,   /* the socket is someone else's */
 };

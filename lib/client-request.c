@@ -66,6 +66,9 @@ static int check_announced(struct nbdt_client *client, uint16_t type, unsigned i
 	if (flags & ~(unsigned int)command->flags)
 		return nbdt_error_set(err, -EINVAL, "%s does not have the flags %#x", command->name,
 			flags & ~(unsigned int)command->flags);
+	if (command->writes && announced & NBD_FLAG_READ_ONLY)
+		return nbdt_error_set(err, -EPERM, "%.200s offers this export read-only",
+			client->name);
 	if (command->needs && !(announced & command->needs))
 		return nbdt_error_set(err, -EOPNOTSUPP,
 			"%.200s does not support %s for this export", client->name, command->name);
@@ -74,9 +77,6 @@ static int check_announced(struct nbdt_client *client, uint16_t type, unsigned i
 		return nbdt_error_set(err, -EOPNOTSUPP,
 			"%.200s does not support the flags %#x of %s for this export", client->name,
 			missing, command->name);
-	if (command->writes && announced & NBD_FLAG_READ_ONLY)
-		return nbdt_error_set(err, -EPERM, "%.200s offers this export read-only",
-			client->name);
 	return 0;
 }
 
@@ -102,10 +102,12 @@ static int check_range(
 int client_check_request(struct nbdt_client *client, uint16_t type, unsigned int flags,
 	uint64_t offset, uint64_t length, struct nbdt_error *err)
 {
-	if (client->phase != CLIENT_TRANSMISSION || !client->transmission)
+	if (client->phase > CLIENT_TRANSMISSION)
 		return nbdt_error_set(err, -EINVAL,
-			"%.200s: %s needs a connection on which an export was chosen", client->name,
-			client_command_name(type));
+			"%.200s: this connection cannot be used any more", client->name);
+	if (!client->transmission)
+		return nbdt_error_set(err, -EINVAL,
+			"%.200s: no export was chosen on this connection", client->name);
 	client->transmission->failure = 0;
 	int result = check_announced(client, type, flags, err);
 	return result ? result : check_range(client, offset, length, err);
