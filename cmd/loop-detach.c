@@ -3,61 +3,45 @@
 #include <errno.h>
 #include <string.h>
 
-#include "devices.h"
+#include "detach.h"
 #include "nbd-loop.h"
 
-static enum command_status detach_index(int index)
+static bool is_loop(const struct known_device *device, const char *text)
 {
-	struct nbdt_error err;
+	const char *kind = device_kind(device);
 
-	if (!nbdt_detach(index, NULL, &err))
-		return STATUS_DONE;
-	return report(NULL, &err);
+	(void)text;
+	return kind && !strcmp(kind, "loop");
 }
 
-/* Detaches device INDEX, or else those of FILE, or with NULL all. *FOUND counts them. */
-static enum command_status detach_matching(int index, const char *file, size_t *found)
-{
-	enum command_status status = STATUS_DONE;
-	struct known_device *devices;
-	struct nbdt_error err;
-	size_t count;
-
-	*found = 0;
-	if (read_devices(&devices, &count, &err))
-		return report(NULL, &err);
-	for (size_t i = 0; i < count; i++) {
-		const char *kind = device_kind(&devices[i]);
-
-		if (!kind || strcmp(kind, "loop"))
-			continue;
-		if (index >= 0 ? index != devices[i].info.index
-			       : file && !device_has_source(&devices[i], file))
-			continue;
-		++*found;
-		status = worse_status(status, detach_index(devices[i].info.index));
-	}
-	free_devices(devices, count);
-	return status;
-}
-
-enum command_status loop_detach(const char *operand)
+/* OPERAND names the device, or the file. */
+static bool is_named(const struct known_device *device, const char *operand)
 {
 	int index = nbdt_device_parse(operand, true);
+
+	if (!is_loop(device, NULL))
+		return false;
+	return index >= 0 ? index == device->info.index : device_has_source(device, operand);
+}
+
+enum command_status loop_detach(const char *operand, bool force)
+{
+	const struct detach_wish wish = { .force = force };
 	size_t found;
 
-	enum command_status status = detach_matching(index, operand, &found);
+	enum command_status status = detach_matching(is_named, operand, &wish, &found);
 	if (status || found)
 		return status;
 	say_error("%s: not attached by nbd-loop", operand);
 	return STATUS_NOT_FOUND;
 }
 
-enum command_status loop_detach_all(void)
+enum command_status loop_detach_all(bool force)
 {
+	const struct detach_wish wish = { .force = force };
 	size_t found;
 
-	return detach_matching(-1, NULL, &found);
+	return detach_matching(is_loop, NULL, &wish, &found);
 }
 
 enum command_status loop_resize(const char *operand)

@@ -3,18 +3,12 @@
  * nbd-disconnect: detaches devices, by number, by entry, by what they are attached to, or all of
  * ours.
  */
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "backoff.h"
-#include "devices.h"
+#include "detach.h"
 #include "entry.h"
-
-#define WAIT_PAUSE 200 /* milliseconds between looks whether a device is still in use */
 
 static const char help_text[] =
 	"Usage: nbd-disconnect [options] DEVICE|NAME|URI|FILE…  detach\n"
@@ -58,10 +52,8 @@ static const struct option long_options[] = {
 
 struct arguments {
 	bool all;
-	bool idempotent;
 	const char *entry; /* --entry, or NULL */
-	uint64_t wait;     /* seconds for users to go */
-	struct nbdt_detach_options detach;
+	struct detach_wish detach;
 };
 
 static enum command_status set_option(int option, struct arguments *arguments)
@@ -76,13 +68,13 @@ static enum command_status set_option(int option, struct arguments *arguments)
 		arguments->detach.force = true;
 		return STATUS_DONE;
 	case OPTION_IDEMPOTENT:
-		arguments->idempotent = true;
+		arguments->detach.idempotent = true;
 		return STATUS_DONE;
 	case OPTION_ENTRY:
 		arguments->entry = optarg;
 		return STATUS_DONE;
 	case OPTION_WAIT:
-		if (parse_number(optarg, 86400, &arguments->wait))
+		if (parse_number(optarg, 86400, &arguments->detach.wait))
 			return usage_error("--wait: not a number from 0 to 86400: %s", optarg);
 		return STATUS_DONE;
 	case OPTION_TIMEOUT:
@@ -111,60 +103,11 @@ static enum command_status set_option(int option, struct arguments *arguments)
 	}
 }
 
-static void warn_if_dead(int index)
-{
-	struct nbdt_device_info info;
-	struct nbdt_record record;
-
-	if (nbdt_device_get(index, &info, NULL) || nbdt_record_read(index, &record, NULL))
-		return;
-	if (nbdt_record_check(&record, &info) == NBDT_RECORD_DEAD)
-		say_warning("nbd%d: its server is dead; what it had not stored is lost", index);
-	nbdt_record_free(&record);
-}
-
-static bool is_connected(int index)
-{
-	struct nbdt_device_info info;
-
-	return !nbdt_device_get(index, &info, NULL) && info.state == NBDT_DEVICE_CONNECTED;
-}
-
-/* As nbdt_detach(), but refuses a device that is in use only after the time of --wait. */
-static int detach_patiently(int index, const struct arguments *arguments, struct nbdt_error *err)
-{
-	const struct timespec pause = { .tv_nsec = WAIT_PAUSE * 1000000L };
-	const struct backoff limit = backoff_start((int64_t)arguments->wait * 1000);
-
-	int result = nbdt_detach(index, &arguments->detach, err);
-	if (result == -EBUSY && arguments->wait && is_connected(index))
-		say_warning("%s; waiting %" PRIu64 " s for that to end", err->text,
-			arguments->wait);
-	while (result == -EBUSY && backoff_left(&limit) && is_connected(index)) {
-		nanosleep(&pause, NULL);
-		result = nbdt_detach(index, &arguments->detach, err);
-	}
-	return result;
-}
-
-static enum command_status detach(int index, const struct arguments *arguments)
-{
-	struct nbdt_error err;
-
-	warn_if_dead(index);
-	if (!detach_patiently(index, arguments, &err)) {
-		say_notice("nbd%d: detached", index);
-		return STATUS_DONE;
-	}
-	if (status_of(err.code) == STATUS_NOT_FOUND && arguments->idempotent)
-		return STATUS_DONE;
-	return report(NULL, &err);
-}
-
-static bool is_ours(const struct known_device *device)
+static bool is_ours(const struct known_device *device, const char *text)
 {
 	const char *kind = device_kind(device);
 
+	(void)text;
 	return kind && strcmp(kind, "foreign");
 }
 
@@ -173,34 +116,16 @@ static bool has_entry(const struct known_device *device, const char *name)
 	return device->has_record && device->record.name && !strcmp(device->record.name, name);
 }
 
-/* Detaches every device of ours that MATCHES TEXT, or with NULL all. *FOUND counts them. */
-static enum command_status detach_matching(
-	bool (*matches)(const struct known_device *device, const char *text), const char *text,
-	const struct arguments *arguments, size_t *found)
+static bool has_source(const struct known_device *device, const char *source)
 {
-	enum command_status status = STATUS_DONE;
-	struct known_device *devices;
-	struct nbdt_error err;
-	size_t count;
-
-	*found = 0;
-	if (read_devices(&devices, &count, &err))
-		return report(NULL, &err);
-	for (size_t i = 0; i < count; i++) {
-		if (!is_ours(&devices[i]) || (matches && !matches(&devices[i], text)))
-			continue;
-		++*found;
-		status = worse_status(status, detach(devices[i].info.index, arguments));
-	}
-	free_devices(devices, count);
-	return status;
+	return is_ours(device, NULL) && device_has_source(device, source);
 }
 
 static enum command_status detach_all(const struct arguments *arguments)
 {
 	size_t found;
 
-	return detach_matching(NULL, NULL, arguments, &found);
+	return detach_matching(is_ours, NULL, &arguments->detach, &found);
 }
 
 static enum command_status detach_entry(const struct arguments *arguments)
@@ -210,8 +135,8 @@ static enum command_status detach_entry(const struct arguments *arguments)
 
 	enum command_status status = entry_read_name(arguments->entry, name);
 	if (!status)
-		status = detach_matching(has_entry, name, arguments, &found);
-	if (status || found || arguments->idempotent)
+		status = detach_matching(has_entry, name, &arguments->detach, &found);
+	if (status || found || arguments->detach.idempotent)
 		return status;
 	say_error("%s: no device is attached by this entry", name);
 	return STATUS_NOT_FOUND;
@@ -227,7 +152,7 @@ static enum command_status detach_source(
 	if (strstr(operand, "://") && !nbdt_uri_parse(operand, &uri, NULL))
 		source = nbdt_uri_format(uri);
 	enum command_status status = detach_matching(
-		device_has_source, source ? source : operand, arguments, found);
+		has_source, source ? source : operand, &arguments->detach, found);
 	nbdt_uri_free(uri);
 	free(source);
 	return status;
@@ -239,11 +164,11 @@ static enum command_status detach_operand(const char *operand, const struct argu
 	size_t found;
 
 	if (index >= 0)
-		return detach(index, arguments);
-	enum command_status status = detach_matching(has_entry, operand, arguments, &found);
+		return detach_device(index, &arguments->detach);
+	enum command_status status = detach_matching(has_entry, operand, &arguments->detach, &found);
 	if (!status && !found)
 		status = detach_source(operand, arguments, &found);
-	if (status || found || arguments->idempotent)
+	if (status || found || arguments->detach.idempotent)
 		return status;
 	say_error("%s: nothing is attached to it, nor by an entry of that name", operand);
 	return STATUS_NOT_FOUND;

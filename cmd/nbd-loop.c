@@ -107,15 +107,22 @@ static enum command_status attach_entry(int argc, char **argv, struct loop_argum
 	return status;
 }
 
-static enum command_status for_each_operand(
-	struct loop_arguments *arguments, enum command_status (*act)(const char *operand))
+static enum command_status detach_or_resize(
+	const struct loop_arguments *arguments, const char *operand)
+{
+	return arguments->mode == LOOP_RESIZE ? loop_resize(operand)
+					      : loop_detach(operand, arguments->attach.force);
+}
+
+static enum command_status for_each_operand(const struct loop_arguments *arguments)
 {
 	enum command_status status = STATUS_DONE;
 
 	if (!arguments->operand_count)
 		return usage_error("no DEVICE");
 	for (int i = 0; i < arguments->operand_count; i++)
-		status = worse_status(status, act(arguments->operands[i]));
+		status = worse_status(
+			status, detach_or_resize(arguments, arguments->operands[i]));
 	return status;
 }
 
@@ -137,11 +144,10 @@ static enum command_status run(int argc, char **argv, struct loop_arguments *arg
 		return attach_entry(argc, argv, arguments);
 	switch (arguments->mode) {
 	case LOOP_DETACH:
-		return for_each_operand(arguments, loop_detach);
-	case LOOP_DETACH_ALL:
-		return loop_detach_all();
 	case LOOP_RESIZE:
-		return for_each_operand(arguments, loop_resize);
+		return for_each_operand(arguments);
+	case LOOP_DETACH_ALL:
+		return loop_detach_all(arguments->attach.force);
 	case LOOP_LIST:
 		return list_operands(arguments, true);
 	case LOOP_ASSOCIATED:

@@ -18,7 +18,7 @@ struct loop_options {
 	uint64_t timeout; /* seconds, or LOOP_TIMEOUT_UNSET */
 	bool ioctl;
 	bool idempotent; /* attached already is fine */
-	bool force; /* attach although the file is in use already */
+	bool force; /* attach or detach although it is in use */
 	bool foreground;
 	const char *pid_file;
 	char **command; /* captive: to run while attached; NULL: none */
@@ -68,8 +68,8 @@ int run_captive(char **command, int index, int link);
 #define STATUS_CAPTIVE_FAILED 125
 
 /* Detaches what OPERAND names, a device or a file, or all; only loop devices. */
-enum command_status loop_detach(const char *operand);
-enum command_status loop_detach_all(void);
+enum command_status loop_detach(const char *operand, bool force);
+enum command_status loop_detach_all(bool force);
 
 /* Makes the server of device OPERAND take over a changed size of its file. */
 enum command_status loop_resize(const char *operand);

@@ -295,8 +295,13 @@ static int detach_device(const struct nbdt_device_info *info, const struct nbdt_
 	if (claim == -ETIMEDOUT)
 		patience = DEAD_FLUSH_TIMEOUT;
 	int flushed = flush_device(info, life, patience, err);
+	/* Before it was claimed, another may have detached it, and attached it anew. */
+	bool same = !record || is_recorded(record);
 	if (claim >= 0)
 		close(claim);
+	if (!same)
+		return nbdt_error_set(
+			err, -ENOTCONN, "nbd%d was detached by another meanwhile", info->index);
 	if (is_slow_only(record, life, flushed) && !options->force)
 		return nbdt_error_set(err, flushed,
 			"nbd%d is still attached: its server is not done with storing what was"
