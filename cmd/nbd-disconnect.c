@@ -165,7 +165,8 @@ static enum command_status detach_operand(const char *operand, const struct argu
 
 	if (index >= 0)
 		return detach_device(index, &arguments->detach);
-	enum command_status status = detach_matching(has_entry, operand, &arguments->detach, &found);
+	enum command_status status =
+		detach_matching(has_entry, operand, &arguments->detach, &found);
 	if (!status && !found)
 		status = detach_source(operand, arguments, &found);
 	if (status || found || arguments->detach.idempotent)

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -71,6 +72,15 @@ static bool ioctl_is_gone(const struct nbdt_device_info *info)
 		status.st_ino == INITIAL_PID_NAMESPACE && kill(info->pid, 0) && errno == ESRCH;
 }
 
+/* Since sysfs was read, another may have attached the device: its identifier is not INFO's. */
+static bool is_replaced(const struct nbdt_device_info *info)
+{
+	struct nbdt_device_info now;
+
+	return !device_read_at(DEVICE_BLOCK_ROOT, info->index, &now) && now.pid &&
+		strcmp(now.backend, info->backend) != 0;
+}
+
 /*
  * After a disconnect with an opener left, pid, backend, size and the driver's status stay as they
  * were; only NBD_CMD_RECONFIGURE tells, and it needs privileges. With the identifier and nothing to
@@ -90,7 +100,7 @@ static bool netlink_is_gone(struct prober *prober, const struct nbdt_device_info
 	}
 	int result = send_probe(&prober->genl, info->index, info->backend);
 	prober->refused = result && result != -EINVAL;
-	return result == -EINVAL;
+	return result == -EINVAL && !is_replaced(info);
 }
 
 static bool is_busy(const struct nbdt_kernel_status *status, size_t count, int index)
