@@ -32,6 +32,15 @@ _nbd_tools() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_nbd_tools_entries)" -- "$word")
 		return
 		;;
+	--can | --is)
+		mapfile -t COMPREPLY < <(compgen -W "cache connect df extended-headers fast-zero flush fua
+			multi-conn read read-only rotational structured-reply tls trim write zero" -- "$word")
+		return
+		;;
+	--check)
+		mapfile -t COMPREPLY < <(compgen -W "$(_nbd_tools_devices)" -- "$word")
+		return
+		;;
 	--tls-certificates)
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return

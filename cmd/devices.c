@@ -2,6 +2,7 @@
 #include "devices.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -101,6 +102,26 @@ pid_t device_pid(const struct known_device *device)
 	if (device->has_record)
 		return device->record.pid;
 	return device->info.pid;
+}
+
+int check_device(const char *text)
+{
+	int index = nbdt_device_parse(text, true);
+	struct nbdt_device_info info;
+	struct nbdt_error err;
+
+	if (index < 0) {
+		usage_error("%s: not an NBD device", text);
+		return 2;
+	}
+	if (nbdt_device_get(index, &info, &err)) {
+		report(NULL, &err);
+		return 2;
+	}
+	if (info.state != NBDT_DEVICE_CONNECTED)
+		return 1;
+	printf("%d\n", info.pid);
+	return finish_stdout(STATUS_DONE) ? 2 : 0;
 }
 
 bool device_has_source(const struct known_device *device, const char *source)

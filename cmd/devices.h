@@ -26,6 +26,12 @@ const char *device_source(const struct known_device *device);
 /* The process that serves or keeps it, else the one that attached it; 0: none. */
 pid_t device_pid(const struct known_device *device);
 
+/*
+ * nbd-client -c: 0 the device is connected, and the kernel's process number for it is printed;
+ * 1 not; 2 an error, which was said. That is the exit status.
+ */
+int check_device(const char *text);
+
 /* True if the device is attached to this file (same device and inode) or has this source. */
 bool device_has_source(const struct known_device *device, const char *source);
 

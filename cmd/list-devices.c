@@ -73,7 +73,7 @@ static bool is_wanted(const struct known_device *device, int index, bool free_to
 	return free_too || device->info.state != NBDT_DEVICE_FREE;
 }
 
-enum command_status list_devices(int index, bool free_too, const struct table_options *options)
+enum command_status list_devices(int index, const struct list_options *options)
 {
 	struct known_device *devices;
 	struct nbdt_error err;
@@ -82,10 +82,10 @@ enum command_status list_devices(int index, bool free_too, const struct table_op
 
 	if (read_devices(&devices, &count, &err))
 		return report(NULL, &err);
-	struct table *table =
-		table_new(list_columns, LIST_COLUMN_COUNT, DEFAULT_COLUMNS, options, "devices");
+	struct table *table = table_new(
+		list_columns, LIST_COLUMN_COUNT, DEFAULT_COLUMNS, &options->table, "devices");
 	for (size_t i = 0; table && i < count; i++) {
-		if (!is_wanted(&devices[i], index, free_too))
+		if (!is_wanted(&devices[i], index, options->all))
 			continue;
 		add_device(table, &devices[i]);
 		found = true;

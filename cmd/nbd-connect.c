@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices.h"
 #include "nbd-connect.h"
 #include "server-address.h"
 
@@ -114,32 +115,18 @@ static enum command_status detach(int index)
 	return nbdt_detach(index, NULL, &err) ? report(NULL, &err) : STATUS_DONE;
 }
 
-/* nbd-client -c: 0 connected, 1 not, 2 error. */
-static int check(int index)
-{
-	struct nbdt_device_info info;
-	struct nbdt_error err;
-
-	if (nbdt_device_get(index, &info, &err)) {
-		report(NULL, &err);
-		return 2;
-	}
-	if (info.state != NBDT_DEVICE_CONNECTED)
-		return 1;
-	printf("%d\n", info.pid);
-	return 0;
-}
-
 static int run(struct connect_arguments *arguments, int argc, char **argv)
 {
 	if (arguments->mode == CONNECT_ATTACH)
 		return (int)attach(arguments, argc, argv);
 	if (arguments->operand_count != 1 || arguments->entry)
 		return (int)usage_error("exactly one DEVICE");
+	if (arguments->mode == CONNECT_CHECK)
+		return check_device(arguments->operands[0]);
 	int index = nbdt_device_parse(arguments->operands[0], true);
 	if (index < 0)
 		return (int)usage_error("%s: not an NBD device", arguments->operands[0]);
-	return arguments->mode == CONNECT_CHECK ? check(index) : (int)detach(index);
+	return (int)detach(index);
 }
 
 int main(int argc, char **argv)
