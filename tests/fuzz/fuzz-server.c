@@ -55,6 +55,28 @@ static int memory_nothing(struct nbdt_device *device, struct nbdt_request *reque
 	return finish(request);
 }
 
+/* Holes and data by turns, of 4096 bytes each. */
+static int memory_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
+	struct nbdt_extent *extents, size_t *count)
+{
+	size_t used = 0;
+
+	(void)device;
+	fuzz_check(length && offset <= MEMORY_SIZE && length <= MEMORY_SIZE - offset && *count,
+		"a question about nothing, or outside the device");
+	for (; used < *count && length; used++) {
+		uint64_t size = 4096 - offset % 4096;
+
+		size = size < length ? size : length;
+		extents[used].length = size;
+		extents[used].flags = offset / 4096 % 2 ? NBDT_EXTENT_ZERO : 0;
+		offset += size;
+		length -= size;
+	}
+	*count = used;
+	return 0;
+}
+
 static const struct nbdt_device_ops memory_ops = {
 	.name = "memory",
 	.pread = memory_pread,
@@ -62,6 +84,7 @@ static const struct nbdt_device_ops memory_ops = {
 	.flush = memory_nothing,
 	.trim = memory_nothing,
 	.cache = memory_nothing,
+	.extents = memory_extents,
 };
 
 static struct nbdt_device memory_device = {

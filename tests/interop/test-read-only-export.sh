@@ -6,7 +6,11 @@ random_image disk.img 4
 cp disk.img before.img
 serve --read-only disk=disk.img
 nbdinfo --is read-only "$uri"
-expect_failure nbdinfo --can write "$uri"
+for ability in write trim zero fast-zero; do
+	expect_failure nbdinfo --can $ability "$uri"
+done
+nbdinfo --can df "$uri"
+nbdinfo --map --totals "$uri" | grep -q '4194304 100.0% *0 *data'
 nbdcopy "$uri" back.img
 cmp disk.img back.img
 expect_failure qemu-io -f raw -c 'write 0 4k' "$uri"
