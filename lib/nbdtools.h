@@ -214,9 +214,9 @@ int nbdt_client_adopt(int socket, unsigned int timeout, struct nbdt_client **cli
  * Encrypts the connection (NBD_OPT_STARTTLS), before anything else is asked of the server.
  * Errors: of open(2) and -EINVAL for what OPTIONS name, after which another try may follow;
  * -EREMOTEIO the server has no TLS, or refuses this client; -EKEYREJECTED its certificate is not
- * good; -EPROTO; -ETIMEDOUT; -ECONNRESET. After -EREMOTEIO it is for the caller not to go on without
- * TLS. A server that does not like the client's certificate may say so only when it is asked
- * something: -ECONNRESET then, with its words.
+ * good; -EPROTO; -ETIMEDOUT; -ECONNRESET. After -EREMOTEIO it is for the caller not to go on
+ * without TLS. A server that does not like the client's certificate may say so only when it is
+ * asked something: -ECONNRESET then, with its words.
  */
 int nbdt_client_start_tls(struct nbdt_client *client, const struct nbdt_tls_options *options,
 	struct nbdt_error *err);
@@ -564,7 +564,8 @@ enum nbdt_tls_mode {
 
 struct nbdt_server_options {
 	unsigned int handshake_timeout; /* milliseconds for the whole handshake; 0: 10000 */
-	unsigned int max_connections; /* clients in nbdt_server_serve() at a time; 0: no limit */
+	/* Clients that have an export at a time; others are refused one. 0: no limit. */
+	unsigned int max_connections;
 	size_t memory_limit; /* bytes of buffers for one connection, from 32 MiB; 0: 64 MiB */
 	/*
 	 * Bytes of these, the first to be used, that are touched beforehand and locked in memory as
@@ -597,11 +598,13 @@ int nbdt_server_add_export(struct nbdt_server *server, const char *name, const c
  * Serves one client on a connected socket, handshake and transmission, in the calling thread, until
  * the client leaves or the server is stopped; then closes the socket, also when this fails. 0 after
  * a goodbye, a close between messages or a stop. Any number of threads may be in this call for one
- * server. A WRITE of over 32 MiB is skipped and refused; one of over 64 MiB breaks the protocol.
+ * server; of over 512 clients in the handshake, the one that came first is let go.
+ * A WRITE of over 32 MiB is skipped and refused; one of over 64 MiB breaks the protocol.
  * Errors: -EPROTO the client broke the protocol; -ECONNRESET it vanished; -ETIMEDOUT slow
- * handshake, or last replies not taken within 5 seconds of a stop; -EUSERS turned away, there being
- * max_connections already; -ENOMEM. Of TLS: -EKEYREJECTED the client's certificate is not good;
- * -EREMOTEIO ours is not to the client, or whatever else it says.
+ * handshake, or last replies not taken within 5 seconds of a stop; -EUSERS it was refused an
+ * export, there being max_connections already, or had to make room in the handshake; -ENOMEM. Of
+ * TLS: -EKEYREJECTED the client's certificate is not good; -EREMOTEIO ours is not to the client, or
+ * whatever else it says.
  */
 int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error *err);
 
@@ -612,6 +615,36 @@ int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error 
  */
 int nbdt_server_serve_transmission(
 	struct nbdt_server *server, const char *name, int socket, struct nbdt_error *err);
+
+/*
+ * Listens on TCP, at every address of this machine that HOST has (NULL: at all of its addresses),
+ * on one PORT (NULL: NBDT_DEFAULT_PORT; "0": one that is free). *SOCKETS, of *COUNT, is for free(),
+ * each socket for close().
+ * Errors: -EHOSTUNREACH with the resolver's words; -EADDRINUSE, -EADDRNOTAVAIL and others of
+ * socket(2) and bind(2).
+ */
+int nbdt_listen_tcp(const char *host, const char *port, int **sockets, size_t *count,
+	struct nbdt_error *err);
+
+/*
+ * Listens on a Unix socket, whose mode the umask decides. A socket on which nobody answers any more
+ * is replaced. Returns the descriptor.
+ * Errors: -EADDRINUSE somebody listens there, or it is something else than a socket; -ENAMETOOLONG;
+ * those of bind(2).
+ */
+int nbdt_listen_unix(const char *path, struct nbdt_error *err);
+
+/*
+ * Accepts clients on listening sockets and serves each in a thread of its own, until the server is
+ * stopped; then closes the sockets, and returns 0 once the last client is gone. The sockets are the
+ * server's from the beginning, also when this fails. ENDED, unless NULL, is told by those threads
+ * how each client ended: result and error of nbdt_server_serve(). Without descriptors or memory for
+ * another client, clients wait.
+ * Errors: -E2BIG over 64 sockets; those of poll(2), and of accept(2) on what does not listen.
+ */
+int nbdt_server_accept(struct nbdt_server *server, const int *listeners, size_t count,
+	void (*ended)(int result, const struct nbdt_error *err, void *arg), void *arg,
+	struct nbdt_error *err);
 
 /*
  * Stops every connection of the server: what was received is finished and answered, then the socket

@@ -165,8 +165,9 @@ static int negotiate(struct handshake *handshake)
 
 static int explain(const struct handshake *handshake, int result, struct nbdt_error *err)
 {
-	if (result && handshake->error.code)
-		return nbdt_error_set(err, result, "%s", handshake->error.text);
+	if (handshake->error.code && (result || !handshake->choice.export))
+		return nbdt_error_set(err, result ? result : handshake->error.code, "%s",
+			handshake->error.text);
 	if (result && handshake->transport->reason)
 		return transport_explain(handshake->transport, "the client", result, err);
 	switch (result) {
@@ -199,6 +200,8 @@ int server_handshake(struct nbdt_server *server, struct transport **transport,
 	int result = negotiate(handshake);
 	if (!result)
 		*choice = handshake->choice;
+	else if (handshake->choice.export)
+		server_dismiss(server);
 	result = explain(handshake, result, err);
 	*transport = handshake->transport;
 	free(handshake);

@@ -7,6 +7,17 @@
 #include "server-handshake.h"
 #include "wire.h"
 
+/* False: there are too many clients. The sentence is for the client as well as for us. */
+static bool admit(struct handshake *handshake)
+{
+	if (server_admit(handshake->server))
+		return true;
+	nbdt_error_set(&handshake->error, -EUSERS, "no more than %u clients are served at a time",
+		handshake->server->options.max_connections);
+	return false;
+}
+
+/* A client that was admitted. */
 static void choose(struct handshake *handshake, const struct server_export *export)
 {
 	handshake->choice.export = export;
@@ -27,6 +38,8 @@ static int choose_by_name(struct handshake *handshake)
 			handshake->length);
 	if (!export)
 		return -EPROTO;
+	if (!admit(handshake))
+		return -EUSERS;
 	choose(handshake, export);
 	wire_put64(&reply.size, nbdt_device_size(export->device));
 	wire_put16(&reply.flags, server_flags(export->device, handshake->agreement.style));
@@ -186,14 +199,15 @@ static int inform(struct handshake *handshake)
 	if (!export)
 		return handshake_refuse(
 			handshake, NBD_REP_ERR_UNKNOWN, "there is no export of this name");
-	int result = add_information(handshake, export, &request);
-	if (result)
-		return result;
+	if (handshake->option == NBD_OPT_GO && !admit(handshake))
+		return handshake_refuse(
+			handshake, NBD_REP_ERR_POLICY, handshake->error.text);
 	if (handshake->option == NBD_OPT_GO) {
 		choose(handshake, export);
 		handshake->choice.block_sizes = request.wants_block_sizes;
 	}
-	return handshake_acknowledge(handshake);
+	int result = add_information(handshake, export, &request);
+	return result ? result : handshake_acknowledge(handshake);
 }
 
 /* STRUCTURED_REPLY and EXTENDED_HEADERS, of which the latter includes the former. */

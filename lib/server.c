@@ -83,16 +83,17 @@ static int check_export(const struct nbdt_server *server, const char *name,
 {
 	if (strlen(name) > NBDT_MAX_STRING || !utf8_valid(name, strlen(name)))
 		return nbdt_error_set(err, -EINVAL,
-			"export name \"%s\" is over %u bytes or not UTF-8", name, NBDT_MAX_STRING);
+			"export name \"%.100s\" is over %u bytes or not UTF-8", name,
+			NBDT_MAX_STRING);
 	if (description && (strlen(description) > NBDT_MAX_STRING ||
 		!utf8_valid(description, strlen(description))))
 		return nbdt_error_set(err, -EINVAL,
-			"description of export \"%s\" is over %u bytes or not UTF-8", name,
+			"description of export \"%.100s\" is over %u bytes or not UTF-8", name,
 			NBDT_MAX_STRING);
 	for (size_t i = 0; i < server->export_count; i++) {
 		if (!strcmp(server->exports[i].name, name))
 			return nbdt_error_set(
-				err, -EEXIST, "there is an export \"%s\" already", name);
+				err, -EEXIST, "there is an export \"%.100s\" already", name);
 	}
 	return 0;
 }
@@ -163,36 +164,34 @@ static struct transport *open_transport(int socket, struct nbdt_error *err)
 	return transport;
 }
 
-static int serve_client(struct nbdt_server *server, int socket, struct nbdt_error *err)
+static int shake_hands(struct nbdt_server *server, struct transport **transport,
+	struct server_choice *choice, struct nbdt_error *err)
+{
+	struct newcomer newcomer = { .socket = (*transport)->fd };
+
+	server_enter(server, &newcomer);
+	int result = server_handshake(server, transport, choice, err);
+	if (!server_leave(server, &newcomer) || choice->export)
+		return result;
+	return nbdt_error_set(err, -EUSERS,
+		"a client in the handshake had to make room for another");
+}
+
+int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error *err)
 {
 	struct server_choice choice = { 0 };
 	struct transport *transport = open_transport(socket, err);
 
 	if (!transport)
 		return -ENOMEM;
-	int result = server_handshake(server, &transport, &choice, err);
-	if (!result && choice.export)
-		result = server_transmission(server, transport, &choice, err);
-	transport_close(transport);
-	return result;
-}
-
-int nbdt_server_serve(struct nbdt_server *server, int socket, struct nbdt_error *err)
-{
-	unsigned int limit = server->options.max_connections;
-	unsigned int others = atomic_fetch_add(&server->clients, 1);
 	int result = 0;
-
-	if (atomic_load(&server->stopping)) {
-		close(socket);
-	} else if (limit && others >= limit) {
-		close(socket);
-		result = nbdt_error_set(
-			err, -EUSERS, "a client was turned away: there are %u already", others);
-	} else {
-		result = serve_client(server, socket, err);
+	if (!atomic_load(&server->stopping))
+		result = shake_hands(server, &transport, &choice, err);
+	if (choice.export) {
+		result = server_transmission(server, transport, &choice, err);
+		server_dismiss(server);
 	}
-	atomic_fetch_sub(&server->clients, 1);
+	transport_close(transport);
 	return result;
 }
 

@@ -17,16 +17,27 @@ struct server_export {
 	struct nbdt_device *device;
 };
 
+/* A client in the handshake; newcomers are in the order in which they came. */
+struct newcomer {
+	struct newcomer *next;
+	int socket;
+	bool pushed_out; /* had to make room, under the server's lock */
+};
+
+#define NEWCOMERS_MAXIMUM 512u
+
 struct nbdt_server {
 	struct nbdt_server_options options; /* with the defaults filled in */
 	struct tls_credentials *credentials; /* NULL: no TLS */
 	struct server_export *exports;
 	size_t export_count;
-	atomic_uint clients; /* in nbdt_server_serve() */
+	atomic_uint clients; /* with an export */
 	atomic_bool stopping;
 	int stop_fd;                    /* eventfd: readable for good once stopped */
-	pthread_mutex_t lock;           /* of the list */
+	pthread_mutex_t lock;           /* of the lists */
 	struct connection *connections; /* in transmission */
+	struct newcomer *newcomers;     /* in the handshake */
+	size_t newcomer_count;
 };
 
 /* LENGTH bytes at NAME. NULL: no such export. The empty name is the default export. */
@@ -53,8 +64,21 @@ uint16_t server_flags(const struct nbdt_device *device, enum message_style style
 uint32_t server_block_maximum(const struct nbdt_device *device);
 
 /*
- * The handshake with one client (server-handshake.c), in which TLS may replace *TRANSPORT, also when
- * it fails. Errors: -EPROTO, -ECONNRESET, -ETIMEDOUT, and those of tls_start().
+ * Limits on clients (server-admission.c). The handshake is between server_enter() and
+ * server_leave(), which must come before the socket is closed, and tells whether the client had to
+ * make room for another, as server_make_room() asks of the oldest. Who gets an export has been
+ * admitted before, and is dismissed after.
+ */
+void server_enter(struct nbdt_server *server, struct newcomer *newcomer);
+bool server_leave(struct nbdt_server *server, struct newcomer *newcomer);
+void server_make_room(struct nbdt_server *server);
+bool server_admit(struct nbdt_server *server);
+void server_dismiss(struct nbdt_server *server);
+
+/*
+ * The handshake with one client (server-handshake.c), in which TLS may replace *TRANSPORT, also
+ * when it fails. A client with an export in CHOICE was admitted. Errors: -EPROTO, -ECONNRESET,
+ * -ETIMEDOUT, -EUSERS, and those of tls_start().
  */
 int server_handshake(struct nbdt_server *server, struct transport **transport,
 	struct server_choice *choice, struct nbdt_error *err);

@@ -180,29 +180,6 @@ static void rule_33_all_connections_see_the_same(void **state)
 	}
 }
 
-static void client_over_the_limit_is_turned_away(void **state)
-{
-	const struct nbdt_server_options options = { .max_connections = 2 };
-	struct server_fixture *fixture = *state;
-	struct nbdt_server *server;
-	struct session session;
-	struct talk first, second;
-
-	assert_int_equal(nbdt_server_new(&options, &server, NULL), 0);
-	nbdt_server_add_export(server, "disk", NULL, &fixture->memory.device, NULL);
-	talk_open(&first, server, 0);
-	talk_open(&second, server, TALK_STRUCTURED);
-	session_open(&session, server, NULL);
-	assert_true(at_end(session.fd));
-	assert_int_equal(session_join(&session), -EUSERS);
-	talk_close(&first);
-	talk_open(&first, server, 0);
-	assert_true(in_step(first.fd));
-	talk_close(&first);
-	talk_close(&second);
-	nbdt_server_free(server);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,7 +190,6 @@ int main(void)
 		SERVER_TEST(rule_28_device_over_2_to_the_63_is_refused),
 		SERVER_TEST(rule_29_flags_are_what_the_device_can),
 		SERVER_TEST(rule_33_all_connections_see_the_same),
-		SERVER_TEST(client_over_the_limit_is_turned_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
