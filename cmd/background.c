@@ -24,7 +24,6 @@ static void replace_by_null(int fd)
 static void close_inherited(int *link)
 {
 	replace_by_null(STDIN_FILENO);
-	replace_by_null(STDOUT_FILENO);
 	if (*link != STDERR_FILENO + 1) {
 		dup3(*link, STDERR_FILENO + 1, O_CLOEXEC);
 		*link = STDERR_FILENO + 1;
@@ -80,6 +79,7 @@ struct readiness background_wait(int link)
 void background_settle(void)
 {
 	say_to_syslog();
+	replace_by_null(STDOUT_FILENO);
 	replace_by_null(STDERR_FILENO);
 	if (chdir("/"))
 		say_warning("cannot change to /: %m");

@@ -11,12 +11,12 @@
 /* What the child tells when it is ready, or why not; it has printed its errors itself. */
 struct readiness {
 	enum command_status status;
-	int index; /* of the device, if status is STATUS_DONE */
+	int index; /* of the device, if status is STATUS_DONE and there is one */
 };
 
 /*
- * Forks a child that leads a session of its own, has the standard descriptors (stdin and stdout on
- * /dev/null) and *LINK, and no others. Returns 0 in the child. In the parent returns the child's
+ * Forks a child that leads a session of its own, has the standard descriptors (stdin on /dev/null)
+ * and *LINK, and no others. Returns 0 in the child. In the parent returns the child's
  * pid, and *LINK is the other end: its closing tells the child that the parent is gone. A negative
  * errno when it cannot fork.
  */

@@ -36,6 +36,7 @@ enum command_status status_of(int code)
 	case ENOTCONN:
 		return STATUS_NOT_FOUND;
 	case EBUSY:
+	case EADDRINUSE:
 		return STATUS_BUSY;
 	case EALREADY:
 		return STATUS_ALREADY;

@@ -22,6 +22,8 @@ enum command_status {
 	STATUS_REFUSED = 6,       /* by the server */
 	STATUS_TIMED_OUT = 7,
 	STATUS_NOT_PERMITTED = 8,
+	/* Our own, where a command that we started says the status. */
+	STATUS_CAPTIVE_FAILED = 125,
 };
 
 /*

@@ -24,8 +24,12 @@ _nbd_tools() {
 
 	COMPREPLY=()
 	case $previous in
-	-u | --unix | --pid-file | -j | --associated | --tls-psk)
+	-u | -U | --unix | --pid-file | -j | --associated | --tls-psk)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return
+		;;
+	--user)
+		mapfile -t COMPREPLY < <(compgen -u -- "$word")
 		return
 		;;
 	--entry)
@@ -50,13 +54,13 @@ _nbd_tools() {
 		mapfile -t COMPREPLY < <(compgen -W "$("$command" --long-options 2>/dev/null)" -- "$word")
 		return
 	fi
-	local words
-	words=$(_nbd_tools_devices)
+	local words=
 	case ${command##*/} in
-	nbd-connect | nbd-disconnect) words+=" $(_nbd_tools_entries)" ;;
+	nbd-connect | nbd-disconnect) words="$(_nbd_tools_devices) $(_nbd_tools_entries)" ;;
+	nbd-list | nbd-loop) words=$(_nbd_tools_devices) ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
-	[[ ${command##*/} == nbd-loop ]] && mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$word")
+	[[ ${command##*/} == nbd-@(loop|serve) ]] && mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$word")
 }
 
-complete -o filenames -F _nbd_tools nbd-connect nbd-disconnect nbd-list nbd-loop
+complete -o filenames -F _nbd_tools nbd-connect nbd-disconnect nbd-list nbd-loop nbd-serve

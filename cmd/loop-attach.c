@@ -254,14 +254,13 @@ enum command_status loop_attach(const struct loop_options *options)
 	int pid = background_fork(&link);
 	if (pid < 0) {
 		say_error("cannot fork: %s", strerrordesc_np(-pid));
-		return options->command ? (enum command_status)STATUS_CAPTIVE_FAILED
-					: STATUS_FAILED;
+		return options->command ? STATUS_CAPTIVE_FAILED : STATUS_FAILED;
 	}
 	if (!pid)
 		exit((int)serve_in_background(options, link));
 	struct readiness readiness = background_wait(link);
 	if (options->command && readiness.status)
-		return (enum command_status)STATUS_CAPTIVE_FAILED;
+		return STATUS_CAPTIVE_FAILED;
 	if (options->command)
 		return (enum command_status)run_captive(options->command, readiness.index, link);
 	if (!readiness.status)

@@ -65,7 +65,6 @@ enum command_status loop_attach(const struct loop_options *options);
  * background_fork(). Returns the exit status of nbd-loop.
  */
 int run_captive(char **command, int index, int link);
-#define STATUS_CAPTIVE_FAILED 125
 
 /* Detaches what OPERAND names, a device or a file, or all; only loop devices. */
 enum command_status loop_detach(const char *operand, bool force);

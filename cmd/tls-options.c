@@ -71,7 +71,7 @@ static bool replace(char **string, const char *text)
 	return true;
 }
 
-static void warn_of_readers(const char *keys)
+void warn_of_readers(const char *keys)
 {
 	struct stat status;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options with which a client asks for TLS. */
+/* The options with which a client asks for TLS; some of them are a server's too. */
 #ifndef NBDT_TLS_OPTIONS_H
 #define NBDT_TLS_OPTIONS_H
 
@@ -45,5 +45,8 @@ bool set_tls_option(int option, struct tls_options *tls, enum command_status *st
 
 /* Adds to URI what the options ask for; its own parameters are kept where they ask for nothing. */
 enum command_status apply_tls_options(const struct tls_options *tls, struct nbdt_uri *uri);
+
+/* Warns of a file of keys (or NULL) that everybody can read. */
+void warn_of_readers(const char *keys);
 
 #endif

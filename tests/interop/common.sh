@@ -24,6 +24,33 @@ serve() {
 	fail "the server did not start"
 }
 
+# nbd_serve [OPTION]… OPERAND…: starts nbd-serve in the foreground; its process is $server, its URIs are
+# in the array uris, and what it says goes to the file said.
+nbd_serve() {
+	rm -f uris
+	"$BUILD/bin/nbd-serve" --foreground "$@" >uris 2> >(tee said >&2) &
+	server=$!
+	local tries
+	for ((tries = 0; tries < 200; tries++)); do
+		[[ -s uris ]] && break
+		kill -0 "$server" 2>/dev/null || break
+		sleep 0.05
+	done
+	[[ -s uris ]] || fail "nbd-serve did not start"
+	# shellcheck disable=SC2034 # for the caller
+	mapfile -t uris <uris
+}
+
+# refuses STATUS WORDS [OPTION]… OPERAND…: nbd-serve does not start, says why, and leaves nothing.
+refuses() {
+	local status=$1 words=$2 got=0 output arguments
+	shift 2
+	arguments=$*
+	output=$(timeout 20 "$BUILD/bin/nbd-serve" "$@" 2>&1) || got=$?
+	[[ $got == "$status" && $output == *"$words"* ]] ||
+		fail "nbd-serve ${arguments:0:200}: status $got, said: $output"
+}
+
 # serve_by COMMAND…: starts another server, which makes $socket and stays in the foreground; its process is $peer.
 serve_by() {
 	"$@" &
