@@ -20,11 +20,49 @@
 
 /* A description under way, of what comes from AT on. Offsets are the device's, not the file's. */
 struct description {
-	const struct file_device *file;
+	struct file_device *file;
 	uint64_t at, end;
 	struct nbdt_extent *extents;
 	size_t count, limit;
 };
+
+#define RUNS (sizeof(((struct known_data *)0)->runs) / sizeof(((struct known_data *)0)->runs[0]))
+
+/*
+ * On tmpfs SEEK_HOLE walks through every page of the data (mm/filemap.c, mapping_seek_hole_data()):
+ * 4 ms for 256 MiB, too much for each READ.
+ */
+static bool is_known_data(struct known_data *known, uint64_t offset, uint64_t length)
+{
+	for (size_t i = 0; i < RUNS; i++) {
+		if (offset >= atomic_load_explicit(&known->runs[i].begin, memory_order_relaxed) &&
+			offset + length <=
+				atomic_load_explicit(&known->runs[i].end, memory_order_relaxed))
+			return true;
+	}
+	return false;
+}
+
+/* A run that ends where one does that is known contains that one, or lies in it. */
+static void remember_data(struct known_data *known, uint64_t begin, uint64_t end)
+{
+	size_t i = 0;
+
+	while (i < RUNS && atomic_load_explicit(&known->runs[i].end, memory_order_relaxed) != end)
+		i++;
+	if (i == RUNS)
+		i = atomic_fetch_add_explicit(&known->next, 1, memory_order_relaxed) % RUNS;
+	else if (atomic_load_explicit(&known->runs[i].begin, memory_order_relaxed) <= begin)
+		return;
+	atomic_store_explicit(&known->runs[i].begin, begin, memory_order_relaxed);
+	atomic_store_explicit(&known->runs[i].end, end, memory_order_relaxed);
+}
+
+void file_device_forget_data(struct file_device *file)
+{
+	for (size_t i = 0; i < RUNS; i++)
+		atomic_store_explicit(&file->known_data.runs[i].end, 0, memory_order_relaxed);
+}
 
 /* -ENXIO: there is none from AT to the end of the file. */
 static int64_t find(const struct description *description, uint64_t at, int whence)
@@ -93,15 +131,18 @@ static int take_hole_and_data(struct description *description)
 	int64_t hole = find(description, (uint64_t)data, SEEK_HOLE);
 	if (hole < 0)
 		return (int)hole;
+	remember_data(&description->file->known_data, (uint64_t)data + description->file->offset,
+		(uint64_t)hole + description->file->offset);
 	extend(description, ((uint64_t)hole + GRAIN - 1) / GRAIN * GRAIN, 0);
 	return 0;
 }
 
 int file_device_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
-	struct nbdt_extent *extents, size_t *count)
+	unsigned int flags, struct nbdt_extent *extents, size_t *count)
 {
+	struct file_device *file = (struct file_device *)device;
 	struct description description = {
-		.file = (struct file_device *)device,
+		.file = file,
 		.at = offset,
 		.end = offset + length,
 		.extents = extents,
@@ -109,6 +150,12 @@ int file_device_extents(struct nbdt_device *device, uint64_t offset, uint64_t le
 	};
 	int result = 0;
 
+	if (flags & NBDT_EXTENTS_ROUGHLY &&
+		is_known_data(&file->known_data, file->offset + offset, length)) {
+		extents[0] = (struct nbdt_extent){ .length = length };
+		*count = 1;
+		return 0;
+	}
 	while (!result && !is_full(&description))
 		result = take_hole_and_data(&description);
 	/* Block devices and some filesystems cannot tell: then all of it may be data. */

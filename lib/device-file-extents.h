@@ -3,9 +3,12 @@
 #ifndef NBDT_DEVICE_FILE_EXTENTS_H
 #define NBDT_DEVICE_FILE_EXTENTS_H
 
-#include "nbdtools.h"
+#include "device-file.h"
 
 int file_device_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
-	struct nbdt_extent *extents, size_t *count);
+	unsigned int flags, struct nbdt_extent *extents, size_t *count);
+
+/* To be called when holes are made. */
+void file_device_forget_data(struct file_device *file);
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "device-file-extents.h"
 #include "device-file-zero.h"
 #include "device-file.h"
 
@@ -78,6 +79,7 @@ int file_device_trim(struct nbdt_device *device, struct nbdt_request *request)
 	else
 		result = try_mode(file->fd, FALLOC_FL_PUNCH_HOLE, at, request->length,
 			&file->no_punch);
+	file_device_forget_data(file);
 	/* A trim is only a hint (NBD_CMD_TRIM). */
 	if (result == -EOPNOTSUPP)
 		result = 0;
@@ -172,5 +174,6 @@ int file_device_zero(struct nbdt_device *device, struct nbdt_request *request)
 			return -ENOTSUP;
 		result = write_zeroes(file, at, request->length);
 	}
+	file_device_forget_data(file);
 	return make_persistent(file, request, result);
 }

@@ -7,6 +7,17 @@
 
 #include "nbdtools.h"
 
+/*
+ * Runs of data that were found between two holes, for rough answers. Any thread may change them at
+ * any time: at worst a hole is called data.
+ */
+struct known_data {
+	struct {
+		atomic_uint_fast64_t begin, end; /* the file's offsets */
+	} runs[8];
+	atomic_uint next; /* the one to be replaced */
+};
+
 struct file_device {
 	struct nbdt_device device;
 	struct nbdt_device_ops ops; /* of this file: without what it turned out not to support */
@@ -22,6 +33,7 @@ struct file_device {
 	atomic_bool failing_writes;
 	atomic_bool no_zero_range; /* the filesystem refused it once */
 	atomic_bool no_punch;
+	struct known_data known_data;
 };
 
 extern const struct nbdt_device_ops file_device_ops;

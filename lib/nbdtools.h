@@ -440,6 +440,11 @@ struct nbdt_direct {
 	uint64_t offset; /* in the descriptor's file */
 };
 
+enum nbdt_extents_flag {
+	/* For a READ: a hole may be called data where that is found out sooner. Never otherwise. */
+	NBDT_EXTENTS_ROUGHLY = 1 << 0,
+};
+
 /*
  * The operations of a device. Those on requests return 0 done, NBDT_PENDING, or a negative errno;
  * they never see a range outside the device, and may be called from several threads at once. An
@@ -456,10 +461,11 @@ struct nbdt_device_ops {
 	/*
 	 * Optional: describes the range from OFFSET on, LENGTH bytes, in at most *COUNT extents:
 	 * one at least, none of length 0, neighbours that differ, none beyond the range. It may
-	 * stop before the range ends, and sets *COUNT. 0 or a negative errno, at once.
+	 * stop before the range ends, and sets *COUNT. 0 or a negative errno, at once. FLAGS are
+	 * of enum nbdt_extents_flag.
 	 */
 	int (*extents)(struct nbdt_device *device, uint64_t offset, uint64_t length,
-		struct nbdt_extent *extents, size_t *count);
+		unsigned int flags, struct nbdt_extent *extents, size_t *count);
 	/* Optional: where the range lies, if nobody needs to see its data on the way. */
 	int (*direct)(struct nbdt_device *device, uint64_t offset, uint64_t length,
 		struct nbdt_direct *direct);

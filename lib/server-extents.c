@@ -46,7 +46,8 @@ bool slot_find_holes(struct slot *slot)
 	if (wire->length < HOLES_WORTHWHILE || !device->ops->extents)
 		return false;
 	/* What is wrong with the range, reading it will tell. */
-	if (device->ops->extents(device, wire->offset, wire->length, extents, &count))
+	if (device->ops->extents(
+		    device, wire->offset, wire->length, NBDT_EXTENTS_ROUGHLY, extents, &count))
 		return false;
 	if (count > 1) {
 		slot->parts = buffers_get(connection->buffers, BUFFER_ALIGNMENT);
@@ -94,8 +95,7 @@ int slot_find_status(struct slot *slot)
 
 	if (wire->flags & NBD_CMD_FLAG_REQ_ONE)
 		count = 1;
-	int result =
-		device->ops->extents(device, wire->offset, wire->length, extents, &count);
+	int result = device->ops->extents(device, wire->offset, wire->length, 0, extents, &count);
 	if (result)
 		return result;
 	slot->status_length =

@@ -57,11 +57,11 @@ static int memory_nothing(struct nbdt_device *device, struct nbdt_request *reque
 
 /* Holes and data by turns, of 4096 bytes each. */
 static int memory_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
-	struct nbdt_extent *extents, size_t *count)
+	unsigned int flags, struct nbdt_extent *extents, size_t *count)
 {
 	size_t used = 0;
 
-	(void)device;
+	(void)device, (void)flags;
 	fuzz_check(length && offset <= MEMORY_SIZE && length <= MEMORY_SIZE - offset && *count,
 		"a question about nothing, or outside the device");
 	for (; used < *count && length; used++) {

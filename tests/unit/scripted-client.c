@@ -109,23 +109,24 @@ static uint64_t state_at(const struct memory_device *memory, uint64_t offset)
 }
 
 static int memory_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
-	struct nbdt_extent *extents, size_t *count)
+	unsigned int flags, struct nbdt_extent *extents, size_t *count)
 {
 	struct memory_device *memory = (struct memory_device *)device;
 	uint64_t end = offset + length;
 	size_t used = 0;
 
+	(void)flags;
 	atomic_fetch_add(&memory->questions, 1);
 	while (offset < end) {
 		uint64_t next = offset / MEMORY_GRAIN * MEMORY_GRAIN + MEMORY_GRAIN;
-		uint64_t flags = state_at(memory, offset);
+		uint64_t state = state_at(memory, offset);
 
 		next = next < end ? next : end;
-		if (used && extents[used - 1].flags == flags) {
+		if (used && extents[used - 1].flags == state) {
 			extents[used - 1].length += next - offset;
 		} else if (used < *count) {
 			extents[used].length = next - offset;
-			extents[used++].flags = flags;
+			extents[used++].flags = state;
 		} else {
 			break;
 		}

@@ -84,7 +84,7 @@ static int ask(struct fixture *fixture, uint64_t offset, uint64_t length, size_t
 {
 	fixture->count = limit;
 	return fixture->device->ops->extents(
-		fixture->device, offset, length, fixture->extents, &fixture->count);
+		fixture->device, offset, length, 0, fixture->extents, &fixture->count);
 }
 
 /* Asks, and gets just these: COUNT pairs of length and flags. */
@@ -161,6 +161,39 @@ static void trimmed_data_are_a_hole(void **state)
 	check(fixture, 0, 3 * BLOCK, expected, 3);
 }
 
+static uint64_t ask_roughly(struct fixture *fixture, uint64_t offset, uint64_t length)
+{
+	fixture->count = EXTENTS;
+	assert_int_equal(fixture->device->ops->extents(fixture->device, offset, length,
+				 NBDT_EXTENTS_ROUGHLY, fixture->extents, &fixture->count),
+		0);
+	return fixture->extents[0].flags;
+}
+
+/* A rough answer may be old, as long as it says data; our own holes it knows. */
+static void rough_answer_may_call_a_hole_data(void **state)
+{
+	static const struct nbdt_extent hole[] = { { BLOCK, HOLE } };
+	struct nbdt_request request = { .length = BLOCK };
+	struct fixture *fixture = *state;
+
+	fill(fixture, 0, 3 * BLOCK);
+	open_device(fixture, NULL);
+	if (!fixture->device->ops->trim)
+		skip();
+	assert_int_equal(ask_roughly(fixture, 0, BLOCK), 0);
+	assert_int_equal(
+		fallocate(fixture->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, BLOCK, BLOCK),
+		0);
+	assert_int_equal(ask_roughly(fixture, BLOCK, BLOCK), 0);
+	check(fixture, BLOCK, BLOCK, hole, 1);
+	assert_int_equal(fixture->device->ops->trim(fixture->device, &request), 0);
+	assert_int_equal(ask_roughly(fixture, BLOCK, BLOCK), HOLE);
+	/* Never the other way round. */
+	fill(fixture, BLOCK, BLOCK);
+	assert_int_equal(ask_roughly(fixture, BLOCK, BLOCK), 0);
+}
+
 /* The device begins and ends inside of the filesystem's blocks. */
 static void odd_window_never_calls_data_a_hole(void **state)
 {
@@ -225,8 +258,10 @@ static void sparse_file_of_2_to_the_40_is_one_hole(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-#define TMPFS_TEST(name) \
-	{ #name "_on_tmpfs", name, set_up_on_tmpfs, tear_down, NULL }
+#define TMPFS_TEST(name)                                                  \
+	{                                                                 \
+#name "_on_tmpfs", name, set_up_on_tmpfs, tear_down, NULL \
+	}
 
 int main(void)
 {
@@ -237,6 +272,8 @@ int main(void)
 		TEST(limit_is_kept),
 		TEST(trimmed_data_are_a_hole),
 		TMPFS_TEST(trimmed_data_are_a_hole),
+		TEST(rough_answer_may_call_a_hole_data),
+		TMPFS_TEST(rough_answer_may_call_a_hole_data),
 		TEST(odd_window_never_calls_data_a_hole),
 		TEST(what_a_truncated_file_lost_is_no_hole),
 		TMPFS_TEST(what_a_truncated_file_lost_is_no_hole),

@@ -350,11 +350,11 @@ static void rule_37_status_outside_the_export_is_refused(void **state)
 
 /* A device of holes and data by turns, without end, and in no memory. */
 static int endless_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
-	struct nbdt_extent *extents, size_t *count)
+	unsigned int flags, struct nbdt_extent *extents, size_t *count)
 {
 	size_t used = 0;
 
-	(void)device;
+	(void)device, (void)flags;
 	for (; used < *count && length; used++) {
 		uint64_t size = 512 - offset % 512;
 
@@ -390,9 +390,9 @@ static void rule_41_status_has_bounded_size(void **state)
 }
 
 static int no_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
-	struct nbdt_extent *extents, size_t *count)
+	unsigned int flags, struct nbdt_extent *extents, size_t *count)
 {
-	(void)device, (void)offset, (void)length, (void)extents, (void)count;
+	(void)device, (void)offset, (void)length, (void)flags, (void)extents, (void)count;
 	return -EIO;
 }
 

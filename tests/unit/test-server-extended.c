@@ -233,9 +233,9 @@ static int huge_effect(struct nbdt_device *device, struct nbdt_request *request)
 }
 
 static int huge_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
-	struct nbdt_extent *extents, size_t *count)
+	unsigned int flags, struct nbdt_extent *extents, size_t *count)
 {
-	(void)device, (void)offset;
+	(void)device, (void)offset, (void)flags;
 	extents[0].length = length;
 	extents[0].flags = NBDT_EXTENT_HOLE;
 	*count = 1;
