@@ -8,6 +8,7 @@
 
 #include "device-file-extents.h"
 #include "device-file.h"
+#include "extents.h"
 
 /*
  * Bytes: extents begin and end at its multiples, where the range does not ("NBD_CMD_BLOCK_STATUS"),
@@ -18,12 +19,10 @@
 
 #define HOLE (NBDT_EXTENT_HOLE | NBDT_EXTENT_ZERO)
 
-/* A description under way, of what comes from AT on. Offsets are the device's, not the file's. */
+/* The list's offsets are the device's, not the file's. */
 struct description {
 	struct file_device *file;
-	uint64_t at, end;
-	struct nbdt_extent *extents;
-	size_t count, limit;
+	struct extent_list list;
 };
 
 #define RUNS (sizeof(((struct known_data *)0)->runs) / sizeof(((struct known_data *)0)->runs[0]))
@@ -73,67 +72,45 @@ static int64_t find(const struct description *description, uint64_t at, int when
 	return found < 0 ? -errno : found - (off_t)file->offset;
 }
 
-static bool is_full(const struct description *description)
-{
-	return description->at == description->end || description->count == description->limit;
-}
-
-/* Goes on to the offset TO, or to the end of the range. */
-static void extend(struct description *description, uint64_t to, uint64_t flags)
-{
-	struct nbdt_extent *extent = &description->extents[description->count];
-
-	if (to > description->end)
-		to = description->end;
-	if (to <= description->at || is_full(description))
-		return;
-	if (description->count && extent[-1].flags == flags) {
-		extent[-1].length += to - description->at;
-	} else {
-		extent->length = to - description->at;
-		extent->flags = flags;
-		description->count++;
-	}
-	description->at = to;
-}
-
 /* What a truncated file has lost is no hole, since it cannot be read. */
 static int take_last_hole(struct description *description)
 {
 	const struct file_device *file = description->file;
+	struct extent_list *list = &description->list;
 	int64_t size = file_device_backing_size(file->fd, file->block_device);
 
 	if (size < 0)
 		return (int)size;
 	uint64_t backing = (uint64_t)size > file->offset ? (uint64_t)size - file->offset : 0;
-	if (backing < description->end)
+	if (backing < list->end)
 		backing -= backing % GRAIN;
-	extend(description, backing, HOLE);
-	extend(description, description->end, 0);
+	extent_list_extend(list, backing, HOLE);
+	extent_list_extend(list, list->end, 0);
 	return 0;
 }
 
 /* A hole, if there is one here, and the data behind it. */
 static int take_hole_and_data(struct description *description)
 {
-	int64_t data = find(description, description->at, SEEK_DATA);
+	struct extent_list *list = &description->list;
+	int64_t data = find(description, list->at, SEEK_DATA);
 
 	if (data == -ENXIO)
 		return take_last_hole(description);
 	if (data < 0)
 		return (int)data;
-	if ((uint64_t)data >= description->end)
-		extend(description, description->end, HOLE);
+	if ((uint64_t)data >= list->end)
+		extent_list_extend(list, list->end, HOLE);
 	else
-		extend(description, (uint64_t)data / GRAIN * GRAIN, HOLE);
-	if (is_full(description))
+		extent_list_extend(list, (uint64_t)data / GRAIN * GRAIN, HOLE);
+	if (extent_list_full(list))
 		return 0;
 	int64_t hole = find(description, (uint64_t)data, SEEK_HOLE);
 	if (hole < 0)
 		return (int)hole;
 	remember_data(&description->file->known_data, (uint64_t)data + description->file->offset,
 		(uint64_t)hole + description->file->offset);
-	extend(description, ((uint64_t)hole + GRAIN - 1) / GRAIN * GRAIN, 0);
+	extent_list_extend(list, ((uint64_t)hole + GRAIN - 1) / GRAIN * GRAIN, 0);
 	return 0;
 }
 
@@ -143,11 +120,14 @@ int file_device_extents(struct nbdt_device *device, uint64_t offset, uint64_t le
 	struct file_device *file = (struct file_device *)device;
 	struct description description = {
 		.file = file,
-		.at = offset,
-		.end = offset + length,
-		.extents = extents,
-		.limit = *count,
+		.list = {
+			.at = offset,
+			.end = offset + length,
+			.extents = extents,
+			.limit = *count,
+		},
 	};
+	struct extent_list *list = &description.list;
 	int result = 0;
 
 	if (flags & NBDT_EXTENTS_ROUGHLY &&
@@ -156,13 +136,13 @@ int file_device_extents(struct nbdt_device *device, uint64_t offset, uint64_t le
 		*count = 1;
 		return 0;
 	}
-	while (!result && !is_full(&description))
+	while (!result && !extent_list_full(list))
 		result = take_hole_and_data(&description);
 	/* Block devices and some filesystems cannot tell: then all of it may be data. */
 	if (result == -EINVAL || result == -EOPNOTSUPP) {
-		extend(&description, description.end, 0);
+		extent_list_extend(list, list->end, 0);
 		result = 0;
 	}
-	*count = description.count;
-	return description.count ? 0 : result;
+	*count = list->count;
+	return list->count ? 0 : result;
 }

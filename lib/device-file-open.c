@@ -268,6 +268,14 @@ static int set_size(struct file_device *file, const char *path, int64_t backing,
 		file->rounding);
 }
 
+/* In nanoseconds, and never 0. */
+static uint64_t time_of_change(const struct stat *stat)
+{
+	uint64_t time = (uint64_t)stat->st_mtim.tv_sec * 1000000000 + (uint64_t)stat->st_mtim.tv_nsec;
+
+	return time ? time : 1;
+}
+
 static int check_options(const struct nbdt_file_options *options, struct nbdt_error *err)
 {
 	if (options->block_size & (options->block_size - 1))
@@ -312,6 +320,8 @@ static int set_up(struct file_device *file, const char *path,
 	if (result)
 		return result;
 	find_abilities(file, options, stat, backing);
+	if (!file->block_device)
+		file->device.version = time_of_change(stat);
 	set_limits(file, stat);
 	if (facts)
 		fill_facts(file, options, stat, lost, facts);

@@ -70,8 +70,6 @@ int file_device_trim(struct nbdt_device *device, struct nbdt_request *request)
 	uint64_t at = file->offset + request->offset;
 	int result;
 
-	if (atomic_load_explicit(&file->failing_writes, memory_order_relaxed))
-		return -EPERM;
 	if (request->flags & NBDT_REQUEST_NOWAIT)
 		return -EAGAIN;
 	if (file->block_device)
@@ -161,8 +159,6 @@ int file_device_zero(struct nbdt_device *device, struct nbdt_request *request)
 	uint64_t at = file->offset + request->offset;
 	int result;
 
-	if (atomic_load_explicit(&file->failing_writes, memory_order_relaxed))
-		return -EPERM;
 	if (request->flags & NBDT_REQUEST_NOWAIT)
 		return -EAGAIN;
 	if (file->block_device)

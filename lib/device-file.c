@@ -96,8 +96,6 @@ static int file_pwrite(struct nbdt_device *device, struct nbdt_request *request)
 	int flags = request->flags & NBDT_REQUEST_FUA ? RWF_DSYNC : 0;
 	int fd = choose_fd(file, (uint64_t)at, left.iov_len);
 
-	if (atomic_load_explicit(&file->failing_writes, memory_order_relaxed))
-		return -EPERM;
 	if (request->flags & NBDT_REQUEST_NOWAIT)
 		return write_nowait(fd, request, at);
 	while (left.iov_len) {
@@ -150,7 +148,7 @@ static int file_direct(struct nbdt_device *device, uint64_t offset, uint64_t len
 	struct file_device *file = to_file(device);
 
 	(void)length;
-	if (file->direct_fd >= 0 || atomic_load(&file->failing_writes))
+	if (file->direct_fd >= 0)
 		return -EOPNOTSUPP;
 	direct->fd = file->fd;
 	direct->offset = file->offset + offset;
@@ -206,16 +204,6 @@ static void file_close(struct nbdt_device *device)
 		close(file->direct_fd);
 	close(file->fd);
 	free(file);
-}
-
-void nbdt_device_fail_writes(struct nbdt_device *device, bool on)
-{
-	atomic_store(&to_file(device)->failing_writes, on);
-}
-
-bool nbdt_device_fails_writes(const struct nbdt_device *device)
-{
-	return atomic_load(&to_file(device)->failing_writes);
 }
 
 const struct nbdt_device_ops file_device_ops = {

@@ -30,7 +30,6 @@ struct file_device {
 	uint32_t sector;      /* of a block device, bytes: discards must be aligned to it */
 	bool block_device;
 	bool keep_allocated;  /* punch no holes, not even for zeroes */
-	atomic_bool failing_writes;
 	atomic_bool no_zero_range; /* the filesystem refused it once */
 	atomic_bool no_punch;
 	struct known_data known_data;

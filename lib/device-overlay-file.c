@@ -19,6 +19,7 @@ struct overlay_header {
 	char magic[sizeof(magic)];
 	uint64_t cluster; /* bytes */
 	uint64_t size;    /* of the base, bytes */
+	uint64_t version; /* of the base, as struct nbdt_device has it */
 };
 
 int overlay_read_file(int fd, void *buffer, uint64_t length, uint64_t offset)
@@ -76,6 +77,7 @@ static int write_header(const struct overlay *overlay)
 	struct overlay_header header = {
 		.cluster = htole64(OVERLAY_CLUSTER),
 		.size = htole64(nbdt_device_size(overlay->base)),
+		.version = htole64(overlay->base->version),
 	};
 
 	memcpy(header.magic, magic, sizeof(magic));
@@ -95,10 +97,16 @@ static int check_header(const struct overlay *overlay, const char *path, struct 
 		return nbdt_error_set(err, -EINVAL,
 			"%s is not an overlay of ours; it is left as it is", path);
 	if (le64toh(header.size) != size)
-		return nbdt_error_set(err, -EINVAL,
+		return nbdt_error_set(err, -ESTALE,
 			"%s is an overlay for %" PRIu64
 			" bytes, but what lies under it has %" PRIu64,
 			path, le64toh(header.size), size);
+	if (le64toh(header.version) != overlay->base->version)
+		return nbdt_error_set(err, -ESTALE,
+			"%s is an overlay for another file, or for this one before it was changed:"
+			" together they would be garbage (for a copy, keep the time of change,"
+			" as cp -p does)",
+			path);
 	return 0;
 }
 

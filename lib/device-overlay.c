@@ -242,6 +242,7 @@ static const struct nbdt_device_ops overlay_ops = {
 	.flush = overlay_flush,
 	.trim = overlay_trim,
 	.zero = overlay_zero,
+	.extents = overlay_extents,
 	.close = overlay_close,
 };
 
@@ -272,6 +273,7 @@ int nbdt_device_open_overlay(struct nbdt_device *base, const char *path,
 		.rotational = base->rotational,
 		.can_fua = true,
 		.can_multi_conn = true,
+		.version = base->version,
 	};
 	*device = &overlay->device;
 	return 0;

@@ -31,6 +31,10 @@ struct overlay {
 
 bool overlay_has(const struct overlay *overlay, uint64_t cluster);
 
+/* device-overlay-extents.c: the operation. */
+int overlay_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
+	unsigned int flags, struct nbdt_extent *extents, size_t *count);
+
 /* device-overlay-file.c: the file under an overlay. */
 
 /* Opens or makes PATH for OVERLAY, whose base is set; NULL: an unnamed one in memory. */

@@ -60,6 +60,15 @@ static int window_cache(struct nbdt_device *device, struct nbdt_request *request
 	return forward(device, request, ((struct window *)device)->under->ops->cache);
 }
 
+static int window_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
+	unsigned int flags, struct nbdt_extent *extents, size_t *count)
+{
+	struct window *window = (struct window *)device;
+
+	return window->under->ops->extents(
+		window->under, window->offset + offset, length, flags, extents, count);
+}
+
 static int window_direct(struct nbdt_device *device, uint64_t offset, uint64_t length,
 	struct nbdt_direct *direct)
 {
@@ -109,6 +118,7 @@ static struct nbdt_device_ops choose_ops(const struct nbdt_device_ops *under)
 		.trim = under->trim ? window_trim : NULL,
 		.zero = under->zero ? window_zero : NULL,
 		.cache = under->cache ? window_cache : NULL,
+		.extents = under->extents ? window_extents : NULL,
 		.direct = under->direct ? window_direct : NULL,
 		.resize = under->resize ? window_resize : NULL,
 		.close = window_close,

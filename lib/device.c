@@ -43,6 +43,16 @@ uint16_t nbdt_device_flags(const struct nbdt_device *device)
 	return (uint16_t)flags;
 }
 
+void nbdt_device_fail_writes(struct nbdt_device *device, bool on)
+{
+	__atomic_store_n(&device->failing_writes, on, __ATOMIC_RELAXED);
+}
+
+bool nbdt_device_fails_writes(const struct nbdt_device *device)
+{
+	return __atomic_load_n(&device->failing_writes, __ATOMIC_RELAXED);
+}
+
 void nbdt_device_close(struct nbdt_device *device)
 {
 	if (device && device->ops->close)

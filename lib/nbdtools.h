@@ -489,6 +489,8 @@ struct nbdt_device {
 	bool can_fua;             /* pwrite, trim and zero honour NBDT_REQUEST_FUA by themselves */
 	bool can_multi_conn;      /* a flush covers the completed writes of every connection */
 	bool can_fast_zero;       /* zero honours NBDT_REQUEST_FAST_ZERO */
+	bool failing_writes;      /* see nbdt_device_fail_writes(), and begins as false */
+	uint64_t version;         /* another one for other contents, as far as is known; 0: unknown */
 };
 
 uint64_t nbdt_device_size(const struct nbdt_device *device);
@@ -498,6 +500,13 @@ uint64_t nbdt_device_size(const struct nbdt_device *device);
  * who negotiate structured replies are told NBDT_FLAG_SEND_DF besides.
  */
 uint16_t nbdt_device_flags(const struct nbdt_device *device);
+
+/*
+ * Switches the failing of writes on a device that is served: while on, the server answers WRITE,
+ * TRIM and WRITE_ZEROES with EPERM. May be called from any thread.
+ */
+void nbdt_device_fail_writes(struct nbdt_device *device, bool on);
+bool nbdt_device_fails_writes(const struct nbdt_device *device);
 
 /* Closes a device and what lies under it. NULL is fine. */
 void nbdt_device_close(struct nbdt_device *device);
@@ -532,13 +541,6 @@ int nbdt_device_open_file(const char *path, const struct nbdt_file_options *opti
 	struct nbdt_device **device, struct nbdt_file_facts *facts, struct nbdt_error *err);
 
 /*
- * Switches the failing of writes on a device opened by nbdt_device_open_file(): while on, pwrite,
- * trim and zero give -EPERM. May be called from any thread.
- */
-void nbdt_device_fail_writes(struct nbdt_device *device, bool on);
-bool nbdt_device_fails_writes(const struct nbdt_device *device);
-
-/*
  * A part of another device, as a device: SIZE bytes (0: up to the end, as it grows) from OFFSET on,
  * both multiples of its minimal block. It owns UNDER once this has succeeded, and closes it.
  * Errors: -ENODATA not within UNDER; -EINVAL not aligned; -ENOMEM.
@@ -549,10 +551,10 @@ int nbdt_device_open_window(struct nbdt_device *under, uint64_t offset, uint64_t
 /*
  * A device that keeps what is written in PATH, or for NULL in memory until it is closed, and leaves
  * BASE as it is: sparse, in clusters of 64 KiB. An empty or new file becomes an overlay (0600); one
- * that is an overlay for a base of the same size goes on with what it has. A flush makes all of it
- * persistent. It owns BASE once this has succeeded, and closes it. BASE must not change its size.
- * Errors: -EINVAL PATH is something else, or for another size; -EBUSY another device has it; those
- * of open(2) and of writing; -ENOMEM.
+ * that is an overlay for a base of the same size and version goes on with what it has. A flush makes
+ * all of it persistent. It owns BASE once this has succeeded, and closes it. BASE must not change.
+ * Errors: -EINVAL PATH is something else; -ESTALE an overlay for another base; -EBUSY another device
+ * has it; those of open(2) and of writing; -ENOMEM.
  */
 int nbdt_device_open_overlay(struct nbdt_device *base, const char *path,
 	struct nbdt_device **device, struct nbdt_error *err);

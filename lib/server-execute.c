@@ -79,10 +79,18 @@ static int read_range(struct nbdt_device *device, struct slot *slot)
 	return device->ops->pread(device, &slot->request);
 }
 
+static bool writes(const struct slot *slot)
+{
+	return slot->wire.type == NBD_CMD_WRITE || slot->wire.type == NBD_CMD_TRIM
+	       || slot->wire.type == NBD_CMD_WRITE_ZEROES;
+}
+
 static int operate(struct nbdt_device *device, struct slot *slot)
 {
 	const struct nbdt_device_ops *ops = device->ops;
 
+	if (nbdt_device_fails_writes(device) && writes(slot))
+		return -EPERM;
 	switch (slot->wire.type) {
 	case NBD_CMD_READ:
 		return read_range(device, slot);
@@ -105,10 +113,7 @@ static int operate(struct nbdt_device *device, struct slot *slot)
 
 static bool needs_flush(const struct nbdt_device *device, const struct slot *slot)
 {
-	if (device->can_fua || !(slot->wire.flags & NBD_CMD_FLAG_FUA))
-		return false;
-	return slot->wire.type == NBD_CMD_WRITE || slot->wire.type == NBD_CMD_TRIM ||
-		slot->wire.type == NBD_CMD_WRITE_ZEROES;
+	return !device->can_fua && slot->wire.flags & NBD_CMD_FLAG_FUA && writes(slot);
 }
 
 void slot_execute(struct slot *slot)

@@ -274,23 +274,6 @@ static void truncation_fails_reads_of_the_lost_range_alone(void **state)
 	assert_true(all_bytes_are(fixture, 0, 10000, 'a'));
 }
 
-static void failing_writes_can_be_switched(void **state)
-{
-	struct fixture *fixture = *state;
-
-	make_image(fixture, SIZE);
-	open_image(fixture, NULL, NULL);
-	nbdt_device_fail_writes(fixture->device, true);
-	assert_true(nbdt_device_fails_writes(fixture->device));
-	assert_int_equal(run(fixture, WRITE, 0, 0, 512), -EPERM);
-	assert_int_equal(run(fixture, TRIM, 0, 0, 512), -EPERM);
-	assert_int_equal(run(fixture, ZERO, 0, 0, 512), -EPERM);
-	assert_int_equal(run(fixture, FLUSH, 0, 0, 0), 0);
-	assert_int_equal(run(fixture, READ, 0, 0, 512), 0);
-	nbdt_device_fail_writes(fixture->device, false);
-	assert_int_equal(run(fixture, WRITE, 0, 0, 512), 0);
-}
-
 static void nowait_never_gives_wrong_data(void **state)
 {
 	const unsigned int flags = NBDT_REQUEST_NOWAIT;
@@ -520,7 +503,6 @@ int main(void)
 		TEST(opening_does_not_change_the_file),
 		TEST(ignored_trim_is_not_offered_and_zeroes_stay_allocated),
 		TEST(truncation_fails_reads_of_the_lost_range_alone),
-		TEST(failing_writes_can_be_switched),
 		TEST(nowait_never_gives_wrong_data),
 		TEST(window_offers_its_part_alone),
 		TEST(size_is_rounded_down_to_blocks),

@@ -75,11 +75,15 @@ static struct nbdt_device *open_base(struct fixture *fixture)
 	return base;
 }
 
+/* Read-only: to open a file for writing may count as a change. */
 static void open_overlay(struct fixture *fixture, const char *path)
 {
+	const struct nbdt_file_options options = { .read_only = true };
+	struct nbdt_device *base;
 	struct nbdt_error err;
 
-	if (nbdt_device_open_overlay(open_base(fixture), path, &fixture->device, &err))
+	assert_int_equal(nbdt_device_open_file(fixture->base, &options, &base, NULL, NULL), 0);
+	if (nbdt_device_open_overlay(base, path, &fixture->device, &err))
 		fail_msg("%s", err.text);
 }
 
@@ -210,8 +214,28 @@ static void overlay_of_another_size_is_refused(void **state)
 	assert_int_equal(truncate(fixture->base, SIZE - 512), 0);
 	struct nbdt_device *base = open_base(fixture);
 	assert_int_equal(nbdt_device_open_overlay(base, fixture->overlay, &fixture->device, &err),
-		-EINVAL);
+		-ESTALE);
 	assert_non_null(strstr(err.text, "is an overlay for 655872 bytes"));
+	nbdt_device_close(base);
+}
+
+static void overlay_of_a_base_that_has_changed_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct nbdt_error err;
+
+	open_overlay(fixture, fixture->overlay);
+	nbdt_device_close(fixture->device);
+	fixture->device = NULL;
+	/* Some filesystems count in steps of 10 ms. */
+	usleep(20000);
+	FILE *file = fopen(fixture->base, "r+");
+	fputc('!', file);
+	fclose(file);
+	struct nbdt_device *base = open_base(fixture);
+	assert_int_equal(nbdt_device_open_overlay(base, fixture->overlay, &fixture->device, &err),
+		-ESTALE);
+	assert_non_null(strstr(err.text, "before it was changed"));
 	nbdt_device_close(base);
 }
 
@@ -245,6 +269,101 @@ static void overlay_has_one_user(void **state)
 	struct nbdt_device *base = open_base(fixture);
 	assert_int_equal(nbdt_device_open_overlay(base, fixture->overlay, &second, &err), -EBUSY);
 	nbdt_device_close(base);
+}
+
+/* Makes holes of 4 KiB and more in the base, and in the model. */
+static void make_base_sparse(struct fixture *fixture)
+{
+	int fd = open(fixture->base, O_RDWR);
+
+	assert_true(fd >= 0);
+	for (int i = 0; i < 20; i++) {
+		unsigned int offset = next_random(fixture, SIZE / 4096) * 4096;
+		unsigned int length = (next_random(fixture, 20) + 1) * 4096;
+
+		length = length < SIZE - offset ? length : SIZE - offset;
+		assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+			length), 0);
+		memset(fixture->model + offset, 0, length);
+	}
+	close(fd);
+}
+
+/*
+ * Asks for the extents of a range of the device that begins at START of the model: what is called
+ * zeroes, is. Returns how much was, in bytes.
+ */
+static uint64_t check_extents(struct fixture *fixture, unsigned int start, uint64_t offset,
+	uint64_t length, unsigned int flags)
+{
+	static const unsigned char zeroes[SIZE];
+	struct nbdt_extent extents[7];
+	uint64_t end = offset + length;
+	uint64_t holes = 0;
+
+	while (offset < end) {
+		size_t count = 7;
+
+		assert_int_equal(fixture->device->ops->extents(fixture->device, offset, end - offset,
+			flags, extents, &count), 0);
+		assert_in_range(count, 1, 7);
+		for (size_t i = 0; i < count; i++) {
+			assert_in_range(extents[i].length, 1, end - offset);
+			assert_true(!i || extents[i].flags != extents[i - 1].flags);
+			if (extents[i].flags & NBDT_EXTENT_ZERO) {
+				assert_memory_equal(fixture->model + start + offset, zeroes,
+					extents[i].length);
+				holes += extents[i].length;
+			}
+			offset += extents[i].length;
+		}
+	}
+	return holes;
+}
+
+static void overlay_calls_nothing_a_hole_that_is_none(void **state)
+{
+	struct fixture *fixture = *state;
+
+	make_base_sparse(fixture);
+	open_overlay(fixture, NULL);
+	for (int i = 0; i < 200; i++) {
+		unsigned int offset = next_random(fixture, SIZE);
+
+		change_at_random(fixture);
+		check_extents(fixture, 0, offset, next_random(fixture, SIZE - offset) + 1, 0);
+		check_extents(fixture, 0, 0, SIZE, NBDT_EXTENTS_ROUGHLY);
+	}
+}
+
+static void overlay_shows_holes_of_its_own_and_of_its_base(void **state)
+{
+	struct fixture *fixture = *state;
+	int fd = open(fixture->base, O_RDWR);
+
+	fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 65536, 131072);
+	close(fd);
+	memset(fixture->model + 65536, 0, 131072);
+	open_overlay(fixture, NULL);
+	assert_int_equal(check_extents(fixture, 0, 0, SIZE, 0), 131072);
+	memset(fixture->buffer, 1, 65536);
+	assert_int_equal(run(fixture, fixture->device->ops->pwrite, 65536, 65536, 0), 0);
+	memset(fixture->model + 65536, 1, 65536);
+	assert_int_equal(check_extents(fixture, 0, 0, SIZE, 0), 65536);
+	assert_int_equal(run(fixture, fixture->device->ops->trim, 4 * 65536, 65536, 0), 0);
+	memset(fixture->model + 4 * 65536, 0, 65536);
+	assert_int_equal(check_extents(fixture, 0, 0, SIZE, 0), 131072);
+}
+
+static void window_shows_the_holes_of_its_part(void **state)
+{
+	struct fixture *fixture = *state;
+
+	make_base_sparse(fixture);
+	assert_int_equal(nbdt_device_open_window(open_base(fixture), 8192, 262144,
+		&fixture->device, NULL), 0);
+	assert_true(check_extents(fixture, 8192, 0, 262144, 0) > 0);
+	assert_true(check_extents(fixture, 8192, 1000, 200000, 0) > 0);
 }
 
 static void window_shows_its_part(void **state)
@@ -330,8 +449,12 @@ int main(void)
 		TEST(overlay_gives_space_back_and_reads_zeroes_after_trim),
 		TEST(trim_of_a_part_loses_nothing_around_it),
 		TEST(overlay_of_another_size_is_refused),
+		TEST(overlay_of_a_base_that_has_changed_is_refused),
 		TEST(other_files_are_no_overlays),
 		TEST(overlay_has_one_user),
+		TEST(overlay_calls_nothing_a_hole_that_is_none),
+		TEST(overlay_shows_holes_of_its_own_and_of_its_base),
+		TEST(window_shows_the_holes_of_its_part),
 		TEST(window_shows_its_part),
 		TEST(window_keeps_its_offset_for_another_try),
 		TEST(window_must_lie_within),

@@ -120,6 +120,23 @@ static void rule_30_read_only_export_refuses_writing(void **state)
 	assert_true(in_step(fixture->fd));
 }
 
+static void failing_writes_can_be_switched(void **state)
+{
+	struct server_fixture *fixture = *state;
+	const struct nbdt_device *device = &fixture->memory.device;
+
+	nbdt_device_fail_writes(&fixture->memory.device, true);
+	assert_true(nbdt_device_fails_writes(device));
+	assert_int_equal(write_data(fixture->fd, 0, 0, "word", 4), NBD_EPERM);
+	assert_int_equal(ask(fixture->fd, 0, NBD_CMD_TRIM, 0, 512), NBD_EPERM);
+	assert_int_equal(ask(fixture->fd, 0, NBD_CMD_WRITE_ZEROES, 0, 512), NBD_EPERM);
+	assert_int_equal(atomic_load(&fixture->memory.operations), 0);
+	assert_int_equal(ask(fixture->fd, 0, NBD_CMD_FLUSH, 0, 0), 0);
+	assert_true(in_step(fixture->fd));
+	nbdt_device_fail_writes(&fixture->memory.device, false);
+	assert_int_equal(write_data(fixture->fd, 0, 0, "word", 4), 0);
+}
+
 static void rule_32_flush_takes_no_range(void **state)
 {
 	struct server_fixture *fixture = *state;
@@ -308,6 +325,7 @@ int main(void)
 		SERVER_TEST(rule_34_fast_zero_is_refused_where_it_was_not_announced),
 		SERVER_TEST(rule_29_command_that_was_not_announced_is_refused),
 		SERVER_TEST(rule_30_read_only_export_refuses_writing),
+		SERVER_TEST(failing_writes_can_be_switched),
 		SERVER_TEST(rule_32_flush_takes_no_range),
 		SERVER_TEST(rule_31_fua_is_accepted_on_every_command),
 		SERVER_TEST(rule_27_payload_over_32_mib_is_skipped_and_refused),

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where an overlay has holes: in its own file where that has the cluster, else in the base. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "device-overlay.h"
+#include "extents.h"
+
+#define HOLE (NBDT_EXTENT_HOLE | NBDT_EXTENT_ZERO)
+
+/* Up to where, within the range, the clusters are present like the first one is, or are not. */
+static uint64_t end_of_run(
+	const struct overlay *overlay, const struct extent_list *list, bool present)
+{
+	uint64_t cluster = list->at / OVERLAY_CLUSTER;
+
+	do
+		cluster++;
+	while (cluster * OVERLAY_CLUSTER < list->end && overlay_has(overlay, cluster) == present);
+	uint64_t end = cluster * OVERLAY_CLUSTER;
+	return end < list->end ? end : list->end;
+}
+
+/* What a filesystem cannot tell is data. */
+static uint64_t seek(const struct overlay *overlay, uint64_t at, int whence, uint64_t unknown)
+{
+	off_t found = lseek(overlay->fd, (off_t)(overlay->data_start + at), whence);
+
+	if (found < 0)
+		return errno == ENXIO ? UINT64_MAX : unknown;
+	return (uint64_t)found - overlay->data_start;
+}
+
+static void describe_own(struct overlay *overlay, struct extent_list *list, uint64_t end)
+{
+	while (list->at < end && !extent_list_full(list)) {
+		uint64_t data = seek(overlay, list->at, SEEK_DATA, list->at);
+
+		extent_list_extend(list, data < end ? data : end, HOLE);
+		if (list->at != data || extent_list_full(list))
+			continue;
+		uint64_t hole = seek(overlay, data, SEEK_HOLE, end);
+		extent_list_extend(list, hole < end ? hole : end, 0);
+	}
+}
+
+/* One step: the base may describe less than it is asked. */
+static int describe_base(
+	struct overlay *overlay, struct extent_list *list, uint64_t end, unsigned int flags)
+{
+	const struct nbdt_device_ops *ops = overlay->base->ops;
+	struct nbdt_extent extents[64];
+	size_t count = sizeof(extents) / sizeof(extents[0]);
+
+	if (!ops->extents) {
+		extent_list_extend(list, end, 0);
+		return 0;
+	}
+	int result = ops->extents(overlay->base, list->at, end - list->at, flags, extents, &count);
+	for (size_t i = 0; !result && i < count; i++) {
+		uint64_t at = list->at;
+
+		extent_list_extend(list, at + extents[i].length, extents[i].flags);
+		if (list->at == at)
+			break;
+	}
+	return result;
+}
+
+static bool is_stuck(const struct extent_list *list, uint64_t before)
+{
+	return list->at == before || extent_list_full(list);
+}
+
+int overlay_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
+	unsigned int flags, struct nbdt_extent *extents, size_t *count)
+{
+	struct overlay *overlay = (struct overlay *)device;
+	struct extent_list list = {
+		.at = offset,
+		.end = offset + length,
+		.extents = extents,
+		.limit = *count,
+	};
+	uint64_t before;
+	int result = 0;
+
+	do {
+		bool present = overlay_has(overlay, list.at / OVERLAY_CLUSTER);
+		uint64_t end = end_of_run(overlay, &list, present);
+
+		before = list.at;
+		if (!present)
+			result = describe_base(overlay, &list, end, flags);
+		else if (flags & NBDT_EXTENTS_ROUGHLY)
+			extent_list_extend(&list, end, 0);
+		else
+			describe_own(overlay, &list, end);
+	} while (!result && !is_stuck(&list, before));
+	*count = list.count;
+	return list.count ? 0 : result;
+}
