@@ -18,28 +18,6 @@
 
 #define SETTLE_TIMEOUT 30 /* seconds for partitions and udev */
 
-static enum command_status open_image(const struct loop_options *options,
-	struct resident *resident, struct nbdt_file_facts *facts)
-{
-	struct nbdt_error err;
-
-	int result = nbdt_device_open_file(
-		options->file, &options->image, &resident->device, facts, &err);
-	if (result == -EBUSY) {
-		say_error("%s (--force attaches it all the same)", err.text);
-		return STATUS_BUSY;
-	}
-	if (result)
-		return report(NULL, &err);
-	if (facts->forced_read_only)
-		say_warning("%s: can only be read; attaching it read-only", options->file);
-	if (facts->lost_bytes)
-		say_warning("%s: the last %llu bytes do not fill a block of %u and are left out",
-			options->file, (unsigned long long)facts->lost_bytes,
-			options->image.block_size ? options->image.block_size : 512);
-	return STATUS_DONE;
-}
-
 /* For --idempotent: the number of the device, or negative. */
 static int find_attached(const struct loop_options *options)
 {
@@ -48,8 +26,8 @@ static int find_attached(const struct loop_options *options)
 		.entry = options->entry,
 		.source = path,
 		.index = options->index,
-		.offset = options->image.offset,
-		.size_limit = options->image.size_limit,
+		.offset = options->image.file.offset,
+		.size_limit = options->image.file.size_limit,
 	};
 
 	return options->idempotent && path ? find_device(&wish) : -ENODEV;
@@ -73,9 +51,9 @@ static int start_loopback(const struct loop_options *options, const struct nbdt_
 			.read_only = facts->read_only,
 			.file_dev = facts->dev,
 			.file_ino = facts->ino,
-			.offset = options->image.offset,
-			.size_limit = options->image.size_limit,
-			.direct_io = options->image.direct_io,
+			.offset = options->image.file.offset,
+			.size_limit = options->image.file.size_limit,
+			.direct_io = options->image.file.direct_io,
 		},
 		.index = options->index,
 		.connections = options->connections,
@@ -146,7 +124,8 @@ static enum command_status attach_image(
 	struct nbdt_file_facts facts;
 	struct nbdt_error err;
 
-	enum command_status status = open_image(options, resident, &facts);
+	enum command_status status =
+		image_open(options->file, &options->image, &resident->device, &facts);
 	if (status)
 		return status;
 	resist_memory_pressure();

@@ -22,6 +22,8 @@ static const char help_text[] =
 	"      --sizelimit=SIZE       use no more than this of the file\n"
 	"  -b, --sector-size=SIZE     logical block size, 512 to the page size\n"
 	"  -r, --read-only            attach read-only\n"
+	"      --overlay[=FILE]       leave the file as it is: keep what is written in FILE, or\n"
+	"                             in memory until it is detached\n"
 	"      --direct-io[=on|off]   bypass the page cache of the file\n"
 	"      --discard=unmap|ignore punch holes for TRIM (default), or offer no TRIM\n"
 	"      --connections=N        serve over N connections (default 1)\n"
@@ -61,6 +63,7 @@ static const char help_text[] =
 
 enum long_option {
 	OPTION_SIZELIMIT = 256,
+	OPTION_OVERLAY,
 	OPTION_DIRECT_IO,
 	OPTION_DISCARD,
 	OPTION_CONNECTIONS,
@@ -82,6 +85,7 @@ static const struct option long_options[] = {
 	{ "sizelimit", required_argument, NULL, OPTION_SIZELIMIT },
 	{ "sector-size", required_argument, NULL, 'b' },
 	{ "read-only", no_argument, NULL, 'r' },
+	{ "overlay", optional_argument, NULL, OPTION_OVERLAY },
 	{ "direct-io", optional_argument, NULL, OPTION_DIRECT_IO },
 	{ "discard", required_argument, NULL, OPTION_DISCARD },
 	{ "connections", required_argument, NULL, OPTION_CONNECTIONS },
@@ -151,7 +155,7 @@ static enum command_status set_block_size(struct loop_options *attach)
 		return usage_error("block size %s: must be a power of two from 512 to %d", optarg,
 			getpagesize());
 	attach->block_size = (uint32_t)bytes;
-	attach->image.block_size = attach->block_size;
+	attach->image.file.block_size = attach->block_size;
 	return STATUS_DONE;
 }
 
@@ -191,19 +195,23 @@ static enum command_status set_attach_option(int option, struct loop_options *at
 
 	switch (option) {
 	case OPTION_SIZELIMIT:
-		return set_size("--sizelimit", &attach->image.size_limit);
+		return set_size("--sizelimit", &attach->image.file.size_limit);
 	case 'b':
 		return set_block_size(attach);
 	case 'r':
-		attach->image.read_only = true;
+		attach->image.file.read_only = true;
+		return STATUS_DONE;
+	case OPTION_OVERLAY:
+		attach->image.overlay = true;
+		attach->image.overlay_file = optarg;
 		return STATUS_DONE;
 	case OPTION_DIRECT_IO:
-		attach->image.direct_io = true;
-		return optarg ? set_switch("--direct-io", "on", "off", &attach->image.direct_io)
+		attach->image.file.direct_io = true;
+		return optarg ? set_switch("--direct-io", "on", "off", &attach->image.file.direct_io)
 			      : STATUS_DONE;
 	case OPTION_DISCARD:
 		status = set_switch("--discard", "unmap", "ignore", &unmap);
-		attach->image.ignore_trim = !unmap;
+		attach->image.file.ignore_trim = !unmap;
 		return status;
 	case OPTION_CONNECTIONS:
 		return set_connections(attach);
@@ -343,12 +351,14 @@ enum command_status loop_read_arguments(int argc, char **argv, struct loop_argum
 	}
 	arguments->operands = argv + optind;
 	arguments->operand_count = argc - optind;
-	arguments->attach.image.offset = arguments->filter.offset;
+	arguments->attach.image.file.offset = arguments->filter.offset;
 	if (arguments->attach.command && arguments->mode != LOOP_DEFAULT)
 		return usage_error("a command can only follow a file that is attached");
 	if (arguments->attach.command
 		&& (arguments->attach.foreground || arguments->attach.idempotent))
 		return usage_error("a command excludes --foreground and --idempotent");
+	if (arguments->attach.image.overlay && arguments->attach.image.file.read_only)
+		return usage_error("--overlay is for writing; it excludes --read-only");
 	if (arguments->operand_count
 		&& (arguments->mode == LOOP_DETACH_ALL || arguments->mode == LOOP_ASSOCIATED))
 		return usage_error("-D and -j take no operands: %s", arguments->operands[0]);
@@ -362,6 +372,7 @@ void loop_set_defaults(struct loop_arguments *arguments)
 			.index = NBDT_INDEX_ANY,
 			.connections = 1,
 			.timeout = LOOP_TIMEOUT_UNSET,
+			.image = { .busy_remedy = "--force attaches it all the same" },
 		},
 		.filter = { .index = NBDT_INDEX_ANY },
 	};

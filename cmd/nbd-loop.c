@@ -42,7 +42,7 @@ static enum command_status read_operands(struct loop_arguments *arguments)
 
 static enum command_status attach(struct loop_options *options)
 {
-	options->image.share = options->force;
+	options->image.file.share = options->force;
 	if (options->timeout == LOOP_TIMEOUT_UNSET)
 		options->timeout = options->connections > 1 ? TIMEOUT_SEVERAL : TIMEOUT_SINGLE;
 	return loop_attach(options);

@@ -3,7 +3,7 @@
 #ifndef NBDT_NBD_LOOP_H
 #define NBDT_NBD_LOOP_H
 
-#include "command.h"
+#include "image.h"
 #include "table.h"
 
 #define LOOP_TIMEOUT_UNSET UINT64_MAX
@@ -12,7 +12,7 @@ struct loop_options {
 	char *entry; /* name of the entry that it comes from, or NULL */
 	const char *file;
 	int index; /* or NBDT_INDEX_ANY */
-	struct nbdt_file_options image;
+	struct image_options image;
 	uint32_t block_size; /* bytes; 0: the default */
 	unsigned int connections;
 	uint64_t timeout; /* seconds, or LOOP_TIMEOUT_UNSET */

@@ -3,7 +3,7 @@
 #ifndef NBDT_NBD_SERVE_H
 #define NBDT_NBD_SERVE_H
 
-#include "command.h"
+#include "image.h"
 
 #define MAX_LISTEN_OPTIONS 16
 
@@ -11,14 +11,12 @@ struct serve_options {
 	struct nbdt_server_options server;
 	struct nbdt_tls_options tls;
 	bool tls_chosen;          /* --tls was given */
-	struct nbdt_file_options image;
+	struct image_options image; /* of every export */
 	const char *listen[MAX_LISTEN_OPTIONS]; /* ADDRESS:PORT */
 	size_t listen_count;
 	const char *socket;       /* --unix, or NULL */
 	const char *description;  /* of every export, or NULL */
 	const char *default_name; /* or NULL: the first one */
-	bool overlay;
-	const char *overlay_file; /* or NULL: in memory */
 	bool foreground;
 	const char *pid_file;     /* or NULL */
 	const char *user;         /* to be instead of root, or NULL */

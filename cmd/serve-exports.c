@@ -13,35 +13,6 @@ static enum command_status no_memory(void)
 	return STATUS_FAILED;
 }
 
-static int add_overlay(const struct serve_options *options, struct nbdt_device **device,
-	struct nbdt_error *err)
-{
-	struct nbdt_device *overlay;
-
-	int result = nbdt_device_open_overlay(*device, options->overlay_file, &overlay, err);
-	if (!result)
-		*device = overlay;
-	return result;
-}
-
-static enum command_status open_device(
-	const struct serve_options *options, const char *file, struct nbdt_device **device)
-{
-	struct nbdt_file_facts facts;
-	struct nbdt_error err;
-
-	if (nbdt_device_open_file(file, &options->image, device, &facts, &err))
-		return report(NULL, &err);
-	if (facts.forced_read_only)
-		say_warning("%s: can only be read; serving it read-only", file);
-	if (facts.lost_bytes)
-		say_warning("%s: the last %llu bytes do not fill a block of 512 and are left out",
-			file, (unsigned long long)facts.lost_bytes);
-	if (options->overlay && add_overlay(options, device, &err))
-		return report(NULL, &err);
-	return STATUS_DONE;
-}
-
 /*
  * The name of an export, for free(): what stands before the first '=', or else the file's own. A
  * path that has one begins with a slash or a dot, as names do not.
@@ -66,7 +37,8 @@ static enum command_status add_export(const struct serve_options *options, const
 	CLEANUP_FREE char *name = export_name(operand, &file);
 	if (!name)
 		return no_memory();
-	enum command_status status = open_device(options, file, device);
+	struct nbdt_file_facts facts;
+	enum command_status status = image_open(file, &options->image, device, &facts);
 	if (status)
 		return status;
 	int result = nbdt_server_add_export(server, name, options->description, *device, &err);

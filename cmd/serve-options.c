@@ -159,12 +159,12 @@ static enum command_status set_value(int option, struct serve_options *options)
 	case OPTION_MAX_CONNECTIONS:
 		return set_max_connections(options);
 	case OPTION_OFFSET:
-		return set_size("--offset", &options->image.offset);
+		return set_size("--offset", &options->image.file.offset);
 	case OPTION_SIZELIMIT:
-		return set_size("--sizelimit", &options->image.size_limit);
+		return set_size("--sizelimit", &options->image.file.size_limit);
 	case OPTION_OVERLAY:
-		options->overlay = true;
-		options->overlay_file = optarg;
+		options->image.overlay = true;
+		options->image.overlay_file = optarg;
 		return STATUS_DONE;
 	case OPTION_TLS:
 		return set_tls_mode(options);
@@ -184,13 +184,13 @@ static enum command_status set_option(int option, struct serve_options *options)
 		verbosity = QUIET;
 		return STATUS_DONE;
 	case 'r':
-		options->image.read_only = true;
+		options->image.file.read_only = true;
 		return STATUS_DONE;
 	case 'v':
 		verbosity = VERBOSE;
 		return STATUS_DONE;
 	case OPTION_DIRECT_IO:
-		options->image.direct_io = true;
+		options->image.file.direct_io = true;
 		return STATUS_DONE;
 	case OPTION_TLS_VERIFY_PEER:
 		options->tls.verify_peer = true;
@@ -238,15 +238,12 @@ static enum command_status check_options(struct serve_options *options)
 {
 	if (!options->file_count)
 		return usage_error("no FILE to serve");
-	if (options->overlay && options->image.read_only)
+	if (options->image.overlay && options->image.file.read_only)
 		return usage_error("--overlay and --read-only exclude each other");
-	if (options->overlay_file && options->file_count > 1)
+	if (options->image.overlay_file && options->file_count > 1)
 		return usage_error("--overlay=FILE is for a single export");
-	if ((options->image.offset || options->image.size_limit) && options->file_count > 1)
+	if ((options->image.file.offset || options->image.file.size_limit) && options->file_count > 1)
 		return usage_error("--offset and --sizelimit are for a single export");
-	/* What lies under an overlay is never written. */
-	if (options->overlay)
-		options->image.read_only = true;
 	return check_tls(options);
 }
 
