@@ -8,14 +8,12 @@ bool extent_list_full(const struct extent_list *list)
 
 void extent_list_extend(struct extent_list *list, uint64_t to, uint64_t flags)
 {
-	struct nbdt_extent *last = list->count ? &list->extents[list->count - 1] : NULL;
-
 	if (to > list->end)
 		to = list->end;
 	if (to <= list->at)
 		return;
-	if (last && last->flags == flags) {
-		last->length += to - list->at;
+	if (list->count && list->extents[list->count - 1].flags == flags) {
+		list->extents[list->count - 1].length += to - list->at;
 	} else if (list->count < list->limit) {
 		list->extents[list->count++] =
 			(struct nbdt_extent){ .length = to - list->at, .flags = flags };
