@@ -109,36 +109,40 @@ static int take_context(const char *name, void *arg)
 	return result;
 }
 
-/* Not being told them does not keep anybody from the rest. */
-static void ask_contexts(struct asking *asking, const char *name, struct context_names *contexts)
+/* To be refused them does not keep anybody from the rest. */
+static int ask_contexts(struct asking *asking, const char *name, struct context_names *contexts,
+	struct nbdt_error *err)
 {
 	struct context_taker taker = { asking, contexts };
-	struct nbdt_error err = { .text = "the server has too many metadata contexts" };
 
-	if (!asking->structured)
-		return;
-	int result = nbdt_client_list_contexts(
-		asking->client, name, NULL, 0, take_context, &taker, &err);
+	if (!asking->structured || !contexts)
+		return 0;
+	nbdt_error_set(
+		err, -E2BIG, "the server's names of metadata contexts are too long together");
+	int result =
+		nbdt_client_list_contexts(asking->client, name, NULL, 0, take_context, &taker, err);
 	if (!result)
-		return;
+		return 0;
 	clear_context_names(contexts);
-	if (result != -EOPNOTSUPP)
-		say_warning("metadata contexts: %s", err.text);
-	if (result != -EOPNOTSUPP && result != -ENXIO && result != -EREMOTEIO)
-		ask_close(asking);
+	if (result == -ENXIO || result == -EREMOTEIO)
+		say_warning("%s", err->text);
+	return result == -EOPNOTSUPP || result == -ENXIO || result == -EREMOTEIO ? 0 : result;
 }
 
-/* What only the choice of an export tells costs a connection. */
-static int choose_export(struct asking *asking, const char *name, struct nbdt_export *export,
+static int ask_info(struct asking *asking, const char *name, struct nbdt_export *export,
 	struct context_names *contexts, struct nbdt_error *err)
 {
-	if (contexts)
-		ask_contexts(asking, name, contexts);
-	int result = ask_open(asking, err);
-	if (!result)
-		result = nbdt_client_go(asking->client, name, export, err);
-	ask_close(asking);
-	return result;
+	int result = nbdt_client_info(asking->client, name, export, err);
+
+	/* nbd-server (3.24) answers INFO with a size of 0; only GO makes it look at the file. */
+	if (!result && !export->size) {
+		nbdt_export_clear(export);
+		result = -EOPNOTSUPP;
+	}
+	if (result && result != -EOPNOTSUPP)
+		return result;
+	int told = ask_contexts(asking, name, contexts, err);
+	return told ? told : result;
 }
 
 int ask_export(struct asking *asking, const char *name, struct nbdt_export *export,
@@ -148,18 +152,13 @@ int ask_export(struct asking *asking, const char *name, struct nbdt_export *expo
 
 	if (result)
 		return result;
-	result = nbdt_client_info(asking->client, name, export, err);
-	/* nbd-server (3.24) answers INFO with a size of 0; only GO makes it look at the file. */
-	if (!result && !export->size) {
-		nbdt_export_clear(export);
-		result = -EOPNOTSUPP;
-	}
+	result = ask_info(asking, name, export, contexts, err);
+	if (!result || result == -ENXIO || result == -EREMOTEIO)
+		return result;
+	/* What only the choice of an export tells costs a connection, as each failure does. */
 	if (result == -EOPNOTSUPP)
-		return choose_export(asking, name, export, contexts, err);
-	if (!result && contexts)
-		ask_contexts(asking, name, contexts);
-	if (result && result != -ENXIO && result != -EREMOTEIO)
-		ask_close(asking);
+		result = nbdt_client_go(asking->client, name, export, err);
+	ask_close(asking);
 	return result;
 }
 

@@ -41,9 +41,9 @@ int ask_open(struct asking *asking, struct nbdt_error *err);
 void ask_close(struct asking *asking);
 
 /*
- * Asks about an export; CONTEXTS, unless NULL, are asked for too, and if the server does not tell
- * them, a warning says why. Both are to be cleared, also after an error: those of
- * nbdt_client_info() and nbdt_client_go().
+ * Asks about an export; CONTEXTS, unless NULL, are asked for too, and if the server refuses to tell
+ * them, a warning says so. Both are to be cleared, also after an error: those of
+ * nbdt_client_list_contexts() and nbdt_client_go().
  */
 int ask_export(struct asking *asking, const char *name, struct nbdt_export *export,
 	struct context_names *contexts, struct nbdt_error *err);

@@ -20,6 +20,8 @@ static const char help_text[] =
 	"  -J, --json              JSON\n"
 	"  -u, --unix=SOCKET       the server's Unix socket\n"
 	"  -N, --name=NAME         only this export\n"
+	"      --map[=CONTEXT]     the export's extents (default: base:allocation)\n"
+	"      --totals            how much of each type the map has\n"
 	"      --size              the export's size in bytes\n"
 	"      --can=ABILITY, --is=ABILITY\n"
 	"                          status 0 if the export has it, 2 if not, 1 after an error:\n"
@@ -38,6 +40,8 @@ enum long_option {
 	OPTION_OUTPUT_ALL,
 	OPTION_RAW,
 	OPTION_BYTES,
+	OPTION_MAP,
+	OPTION_TOTALS,
 	OPTION_SIZE,
 	OPTION_CAN,
 	OPTION_CHECK,
@@ -55,6 +59,8 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, 'J' },
 	{ "unix", required_argument, NULL, 'u' },
 	{ "name", required_argument, NULL, 'N' },
+	{ "map", optional_argument, NULL, OPTION_MAP },
+	{ "totals", no_argument, NULL, OPTION_TOTALS },
 	{ "size", no_argument, NULL, OPTION_SIZE },
 	{ "can", required_argument, NULL, OPTION_CAN },
 	{ "is", required_argument, NULL, OPTION_CAN },
@@ -82,7 +88,7 @@ static enum command_status set_timeout(unsigned int *timeout)
 static enum command_status set_mode(struct list_options *options, enum list_mode mode)
 {
 	if (options->mode != LIST_ALL)
-		return usage_error("one of --size, --can, --is and --check, and once");
+		return usage_error("one of --map, --size, --can, --is and --check, and once");
 	options->mode = mode;
 	return STATUS_DONE;
 }
@@ -161,6 +167,12 @@ static enum command_status set_option(int option, struct list_options *options)
 	case 'N':
 		options->name = optarg;
 		return STATUS_DONE;
+	case OPTION_MAP:
+		options->context = optarg ? optarg : "base:allocation";
+		return set_mode(options, LIST_MAP);
+	case OPTION_TOTALS:
+		options->totals = true;
+		return STATUS_DONE;
 	case OPTION_SIZE:
 		return set_mode(options, LIST_SIZE);
 	case OPTION_CAN:
@@ -196,6 +208,8 @@ enum command_status list_read_options(int argc, char **argv, struct list_options
 	options->operand = argv[optind];
 	if (!status && options->operand && options->mode == LIST_CHECK)
 		return usage_error("--check takes one DEVICE alone");
+	if (!status && options->totals && options->mode != LIST_MAP)
+		return usage_error("--totals takes --map beside it");
 	if (!status && argc - optind > 1)
 		return usage_error("at most one DEVICE or server");
 	return status;

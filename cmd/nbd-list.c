@@ -26,6 +26,8 @@ static enum command_status ask_server(
 	const struct list_options *options, const struct nbdt_uri *uri, bool *answer)
 {
 	switch (options->mode) {
+	case LIST_MAP:
+		return list_map(uri, options);
 	case LIST_SIZE:
 		return list_size(uri, options);
 	case LIST_TEST:

@@ -9,6 +9,7 @@
 
 enum list_mode {
 	LIST_ALL,   /* devices, or a server's exports */
+	LIST_MAP,
 	LIST_SIZE,
 	LIST_TEST,  /* --can, --is */
 	LIST_CHECK,
@@ -20,6 +21,8 @@ struct list_options {
 	const char *operand;  /* or NULL */
 	const char *socket;   /* -u, or NULL */
 	const char *name;     /* -N, or NULL */
+	const char *context;  /* --map */
+	bool totals;
 	const char *ability;  /* --can, --is */
 	const char *device;   /* --check */
 	unsigned int timeout; /* milliseconds, 0: not given */
@@ -39,6 +42,9 @@ enum command_status list_devices(int index, const struct list_options *options);
 
 /* list-exports.c: lists a server and its exports, or the one export that URI names. */
 enum command_status list_exports(const struct nbdt_uri *uri, const struct list_options *options);
+
+/* list-map.c: prints an export's extents in a metadata context, or their totals. */
+enum command_status list_map(const struct nbdt_uri *uri, const struct list_options *options);
 
 /* list-test.c: prints an export's size; tells in *ANSWER whether it has the ability asked for. */
 enum command_status list_size(const struct nbdt_uri *uri, const struct list_options *options);
