@@ -30,11 +30,11 @@ struct service {
 };
 
 /* From any of the server's threads. Clients that merely leave are no news. */
-static void note_client(int result, const struct nbdt_error *err, void *arg)
+static void note_client(const char *client, int result, const struct nbdt_error *err, void *arg)
 {
 	(void)arg;
 	if (result)
-		say_notice("%s", err->text);
+		say_notice("%s: %s", client, err->text);
 }
 
 /* What a caller has ignored, as nohup(1) does, is none of ours. */

@@ -12,7 +12,6 @@
 
 #include "nbdtools.h"
 
-#define BACKLOG 128
 /* How often a free port is looked for that is free at every address. */
 #define FREE_PORT_TRIES 16
 
@@ -52,7 +51,7 @@ static int listen_at(const struct addrinfo *address, in_port_t port)
 	/* IPv4 has a socket of its own. */
 	if (address->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (!bind(fd, (struct sockaddr *)&name, address->ai_addrlen) && !listen(fd, BACKLOG))
+	if (!bind(fd, (struct sockaddr *)&name, address->ai_addrlen) && !listen(fd, SOMAXCONN))
 		return fd;
 	int result = -errno;
 	close(fd);
@@ -157,7 +156,7 @@ int nbdt_listen_unix(const char *path, struct nbdt_error *err)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return nbdt_error_errno(err, -errno, "%s", path);
-	if (!bind(fd, (const struct sockaddr *)&address, sizeof(address)) && !listen(fd, BACKLOG))
+	if (!bind(fd, (const struct sockaddr *)&address, sizeof(address)) && !listen(fd, SOMAXCONN))
 		return fd;
 	int result = nbdt_error_errno(err, -errno, "%s", path);
 	close(fd);

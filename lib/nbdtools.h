@@ -646,13 +646,13 @@ int nbdt_listen_unix(const char *path, struct nbdt_error *err);
  * Accepts clients on listening sockets and serves each in a thread of its own, until the server is
  * stopped; then closes the sockets, and returns 0 once the last client is gone. The sockets are the
  * server's from the beginning, also when this fails. ENDED, unless NULL, is told by those threads
- * how each client ended: result and error of nbdt_server_serve(). Without descriptors or memory for
- * another client, clients wait.
+ * how each client ended: its address and port, or process number, for people, and result and error
+ * of nbdt_server_serve(). Without descriptors or memory for another client, clients wait.
  * Errors: -E2BIG over 64 sockets; those of poll(2), and of accept(2) on what does not listen.
  */
 int nbdt_server_accept(struct nbdt_server *server, const int *listeners, size_t count,
-	void (*ended)(int result, const struct nbdt_error *err, void *arg), void *arg,
-	struct nbdt_error *err);
+	void (*ended)(const char *client, int result, const struct nbdt_error *err, void *arg),
+	void *arg, struct nbdt_error *err);
 
 /*
  * Stops every connection of the server: what was received is finished and answered, then the socket

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Accepting clients: a thread for each. */
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,10 +15,12 @@
 #define STACK_SIZE ((size_t)512 * 1024)
 #define MOST_LISTENERS 64u
 #define SHORTAGE_PAUSE 20 /* milliseconds */
+#define CLIENT_NAME 80    /* bytes: an address of IPv6, with its zone, is the longest */
 
 struct acceptor {
 	struct nbdt_server *server;
-	void (*ended)(int result, const struct nbdt_error *err, void *arg);
+	void (*ended)(
+		const char *client, int result, const struct nbdt_error *err, void *arg);
 	void *arg;
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
@@ -25,6 +30,7 @@ struct acceptor {
 struct client_thread {
 	struct acceptor *acceptor;
 	int socket;
+	char name[CLIENT_NAME]; /* for people */
 };
 
 static void *serve(void *arg)
@@ -36,7 +42,7 @@ static void *serve(void *arg)
 	free(arg);
 	int result = nbdt_server_serve(acceptor->server, client.socket, &err);
 	if (acceptor->ended)
-		acceptor->ended(result, &err, acceptor->arg);
+		acceptor->ended(client.name, result, &err, acceptor->arg);
 	pthread_mutex_lock(&acceptor->lock);
 	if (!--acceptor->clients)
 		pthread_cond_signal(&acceptor->idle);
@@ -57,28 +63,64 @@ static int start_thread(struct client_thread *client)
 	return result;
 }
 
+/* "192.0.2.1:1234", "[2001:db8::1]:1234", or on a Unix socket "process 1234". */
+static void name_client(int socket, char name[CLIENT_NAME])
+{
+	struct sockaddr_storage address = { 0 };
+	socklen_t size = sizeof(address);
+	struct ucred process;
+	socklen_t process_size = sizeof(process);
+	char host[CLIENT_NAME - 10], port[6];
+
+	snprintf(name, CLIENT_NAME, "a client");
+	if (getpeername(socket, (struct sockaddr *)&address, &size))
+		return;
+	if (address.ss_family == AF_UNIX) {
+		if (!getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &process, &process_size))
+			snprintf(name, CLIENT_NAME, "process %d", process.pid);
+		return;
+	}
+	if (getnameinfo((struct sockaddr *)&address, size, host, sizeof(host), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV))
+		return;
+	snprintf(name, CLIENT_NAME, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
 /* Whoever cannot be served is turned away; the others go on. */
+static void turn_away(struct acceptor *acceptor, int socket, int reason)
+{
+	char name[CLIENT_NAME];
+	struct nbdt_error err;
+
+	name_client(socket, name);
+	close(socket);
+	nbdt_error_errno(&err, reason, "cannot be served");
+	if (acceptor->ended)
+		acceptor->ended(name, reason, &err, acceptor->arg);
+}
+
 static void begin_client(struct acceptor *acceptor, int socket)
 {
 	struct client_thread *client = malloc(sizeof(*client));
-	struct nbdt_error err;
-	int result = -ENOMEM;
+	const int on = 1;
 
+	if (!client) {
+		turn_away(acceptor, socket, -ENOMEM);
+		return;
+	}
+	/* Or a client whose machine is gone would keep its place for ever. */
+	setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	client->acceptor = acceptor;
+	client->socket = socket;
+	name_client(socket, client->name);
 	pthread_mutex_lock(&acceptor->lock);
 	acceptor->clients++;
 	pthread_mutex_unlock(&acceptor->lock);
-	if (client) {
-		client->acceptor = acceptor;
-		client->socket = socket;
-		result = start_thread(client);
-	}
+	int result = start_thread(client);
 	if (!result)
 		return;
 	free(client);
-	close(socket);
-	nbdt_error_errno(&err, result, "cannot serve another client");
-	if (acceptor->ended)
-		acceptor->ended(result, &err, acceptor->arg);
+	turn_away(acceptor, socket, result);
 	pthread_mutex_lock(&acceptor->lock);
 	acceptor->clients--;
 	pthread_mutex_unlock(&acceptor->lock);
@@ -156,8 +198,8 @@ static void await_clients(struct acceptor *acceptor)
 }
 
 int nbdt_server_accept(struct nbdt_server *server, const int *listeners, size_t count,
-	void (*ended)(int result, const struct nbdt_error *err, void *arg), void *arg,
-	struct nbdt_error *err)
+	void (*ended)(const char *client, int result, const struct nbdt_error *err, void *arg),
+	void *arg, struct nbdt_error *err)
 {
 	struct acceptor acceptor = { .server = server, .ended = ended, .arg = arg };
 	struct pollfd fds[MOST_LISTENERS + 1];

@@ -48,10 +48,13 @@ static int connect_to(const char *path)
 	return result;
 }
 
-static void note_end(int result, const struct nbdt_error *err, void *arg)
+static void note_end(const char *client, int result, const struct nbdt_error *err, void *arg)
 {
 	struct service *service = arg;
+	char name[32];
 
+	snprintf(name, sizeof(name), "process %d", getpid());
+	assert_string_equal(client, name);
 	assert_int_equal(result, result ? err->code : 0);
 	if (result == -EUSERS)
 		service->turned_away++;

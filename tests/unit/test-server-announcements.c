@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a server announces of its devices, and whom it turns away (rules 7, 24, 27 to 29, 33). */
+/* What a server announces of its devices (rules 7, 24, 27 to 29, 33). */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
