@@ -28,7 +28,7 @@ cmp a.img copy.img
 expect_failure nbdinfo "nbd+unix:///other?socket=$socket"
 nbdinfo --json "$uri" >info
 expect_json '.exports[0].description, .exports[0].is_read_only' 'a test false' info
-nbd-client -l localhost -unix "$socket" >list 2>&1 || nbd-client -l -unix "$socket" >list 2>&1
+nbd-client -unix "$socket" -l >list
 grep -q a.img list
 end_server
 
