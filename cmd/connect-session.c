@@ -43,8 +43,8 @@ static int add_connection(struct session *session, const struct nbdt_uri *uri,
 	}
 	if (export.size != session->export.size || export.flags != session->export.flags)
 		result = nbdt_error_set(err, -EPROTO,
-			"the server shows another size or other flags on connection %u",
-			session->count);
+			"%s: shows another size or other flags on connection %u than on the first",
+			session->source, session->count);
 	nbdt_export_clear(&export);
 	return result;
 }
@@ -77,13 +77,12 @@ static int choose_block_size(
 						 : 512;
 	if (session->block_size < minimum)
 		return nbdt_error_set(err, -EINVAL,
-			"the server takes no blocks of %u bytes, its minimum is %u",
+			"%s: takes no blocks of %u bytes, its minimum is %u", session->source,
 			session->block_size, minimum);
 	if (session->block_size > page)
 		return nbdt_error_set(err, -EINVAL,
-			"the server's minimum block of %u bytes is more than this kernel's"
-			" page of %u",
-			minimum, page);
+			"%s: its minimum block of %u bytes is more than this kernel's page of %u",
+			session->source, minimum, page);
 	return 0;
 }
 
@@ -94,18 +93,16 @@ static int check_export(
 
 	if (export->has_block_sizes && export->block_maximum < (uint32_t)getpagesize())
 		return nbdt_error_set(err, -EINVAL,
-			"the server takes at most %u bytes at a time, and the kernel sends pages"
-			" of %d",
-			export->block_maximum, getpagesize());
+			"%s: takes at most %u bytes at a time, and the kernel sends pages of %d",
+			session->source, export->block_maximum, getpagesize());
 	int result = choose_block_size(session, options, err);
 	if (result)
 		return result;
 	session->size = export->size - export->size % session->block_size;
 	if (!session->size)
 		return nbdt_error_set(err, -ENODATA,
-			"the export has %" PRIu64 " bytes, less than one block of %u: nothing to"
-			" attach",
-			export->size, session->block_size);
+			"%s: has %" PRIu64 " bytes, less than one block of %u: nothing to attach",
+			session->source, export->size, session->block_size);
 	session->flags = export->flags;
 	if (options->read_only)
 		session->flags |= NBDT_FLAG_READ_ONLY;

@@ -36,6 +36,17 @@ static void rule_14_unknown_export_is_named_and_haggling_goes_on(void **state)
 	fixture_finish(fixture);
 }
 
+/* Neither by EXPORT_NAME, nor in any other way without TLS. */
+static void rule_17_server_that_requires_tls_is_not_asked_otherwise(void **state)
+{
+	struct fixture *fixture = *state;
+
+	script_expect_inquiry(fixture->script, NBD_OPT_GO, "x");
+	script_reply(fixture->script, NBD_OPT_GO, NBD_REP_ERR_TLS_REQD, NULL, 0);
+	script_expect_abort(fixture->script);
+	fixture_check_failure(fixture, NBD_OPT_GO, "x", -EREMOTEIO, "the server requires TLS");
+}
+
 static void rule_15_refusals_are_explained_with_the_server_s_words(void **state)
 {
 	static const struct {
@@ -102,6 +113,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(rule_14_unknown_export_is_named_and_haggling_goes_on),
+		TEST(rule_17_server_that_requires_tls_is_not_asked_otherwise),
 		cmocka_unit_test(rule_15_refusals_are_explained_with_the_server_s_words),
 		TEST(rule_15_long_error_texts_are_cut),
 	};
