@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The server, against a client that may say anything. The first byte chooses whether the session
- * begins with the handshake or in the transmission phase of one of the exports. All else is the
- * client's.
- */
+/* The server under test, against a client that may say anything. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,6 +10,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "server-target.h"
 
 #define MEMORY_SIZE (64 * 1024)
 #define FILE_SIZE (256 * 1024)
@@ -95,8 +92,8 @@ static struct nbdt_device memory_device = {
 	.block_maximum = NBDT_MAX_PAYLOAD,
 };
 
-/* "" and "read-only" lie in one file in memory, "blocks" is the device above. */
-static const char *const names[] = { "", "read-only", "blocks" };
+/* The first two lie in one file in memory, the last one is the device above. */
+const char *const fuzz_exports[FUZZ_EXPORTS] = { "", "read-only", "blocks" };
 static struct nbdt_device *file, *read_only_file;
 
 static void open_files(void)
@@ -127,9 +124,9 @@ static struct nbdt_server *make_server(void)
 	struct nbdt_server *server;
 
 	fuzz_check(!nbdt_server_new(&options, &server, NULL), "no server");
-	add_export(server, names[0], file);
-	add_export(server, names[1], read_only_file);
-	add_export(server, names[2], &memory_device);
+	add_export(server, fuzz_exports[0], file);
+	add_export(server, fuzz_exports[1], read_only_file);
+	add_export(server, fuzz_exports[2], &memory_device);
 	operations = 0;
 	return server;
 }
@@ -145,32 +142,25 @@ static void *drain(void *arg)
 	return NULL;
 }
 
-static int serve(struct nbdt_server *server, int fd, unsigned int choice, struct nbdt_error *err)
-{
-	if (choice < sizeof(names) / sizeof(names[0]))
-		return nbdt_server_serve_transmission(server, names[choice], fd, err);
-	return nbdt_server_serve(server, fd, err);
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+void fuzz_server(int export, const uint8_t *data, size_t size)
 {
 	struct nbdt_error err = { 0 };
 	pthread_t drainer;
-	int other;
+	int other, result;
 
-	if (!size)
-		return -1;
 	if (!file)
 		open_files();
 	struct nbdt_server *server = make_server();
-	int fd = fuzz_socket(data + 1, size - 1, &other);
+	int fd = fuzz_socket(data, size, &other);
 	fuzz_check(!pthread_create(&drainer, NULL, drain, &other), "no thread");
-	int result = serve(server, fd, data[0], &err);
+	if (export >= 0)
+		result = nbdt_server_serve_transmission(server, fuzz_exports[export], fd, &err);
+	else
+		result = nbdt_server_serve(server, fd, &err);
 	pthread_join(drainer, NULL);
 	close(other);
 	nbdt_server_free(server);
 	if (result)
 		fuzz_check_error(result, &err);
 	fuzz_check(!result || result == -EPROTO || result == -ECONNRESET, "an unexpected error");
-	return 0;
 }
