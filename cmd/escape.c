@@ -35,9 +35,13 @@ static size_t decode_utf8(const unsigned char *at, uint32_t *character)
 	return length;
 }
 
+/* C0, DEL and C1; and what ends a line or turns the direction of text (Unicode, UAX #9). */
 static bool is_control(uint32_t character)
 {
-	return character < 0x20 || (character >= 0x7f && character <= 0x9f);
+	return character < 0x20 || (character >= 0x7f && character <= 0x9f)
+	       || character == 0x200e || character == 0x200f
+	       || (character >= 0x2028 && character <= 0x202e)
+	       || (character >= 0x2066 && character <= 0x2069);
 }
 
 static char *escape(const char *text, bool for_terminal)

@@ -9,7 +9,7 @@
  */
 char *escape_invalid_utf8(const char *text);
 
-/* The same, with control characters (C0, DEL and C1) and the backslash escaped too. */
+/* The same, with control characters, Unicode's too, and the backslash escaped. */
 char *escape_for_terminal(const char *text);
 
 #endif

@@ -56,7 +56,8 @@ expect_lines() {
 expect_lines 'export="\x1b]0;title\x07\x0a"export="\x5c":
 	description: \x1b[2J\x9b\xff\x0d\x0anext\x09line\xc2\x9b
 export="\xff\xfe":
-export="schön":'
+export="schön":
+	description: \xe2\x80\xaegpj.exe'
 
 # A map of more extents than can be kept, and one whose types never repeat.
 against map_without_end 1 --map --json --timeout=100
