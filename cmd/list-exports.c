@@ -83,6 +83,15 @@ static int find_exports(struct listing *listing, struct nbdt_error *err)
 	return result ? nbdt_error_errno(err, result, "cannot keep the list of exports") : 0;
 }
 
+char *uri_of_export(const struct listing *listing, const struct listed_export *export)
+{
+	struct nbdt_uri uri = *listing->asking.uri;
+
+	/* Only formatted, never freed: the name stays the export's. */
+	uri.export_name = export->name;
+	return nbdt_uri_format(&uri);
+}
+
 static void clear_listing(struct listing *listing)
 {
 	ask_close(&listing->asking);
@@ -99,26 +108,42 @@ static void clear_listing(struct listing *listing)
 	free(listing->error);
 }
 
+static void ask_all(struct listing *listing)
+{
+	struct nbdt_error err;
+	int result = ask_open(&listing->asking, &err);
+
+	if (!result)
+		result = find_exports(listing, &err);
+	if (result) {
+		listing->status = report(NULL, &err);
+		listing->error = strdup(err.text);
+	}
+	/* Of a list without end none are asked about: it would have none either. */
+	for (size_t i = 0; !result && i < listing->count; i++)
+		ask_about(listing, &listing->exports[i]);
+}
+
 enum command_status list_exports(const struct nbdt_uri *uri, const struct list_options *options)
 {
 	struct listing listing = { 0 };
-	struct nbdt_error err;
+	struct table *table = NULL;
 
-	ask_begin(&listing.asking, uri, options->timeout, PATIENCE);
-	int result = ask_open(&listing.asking, &err);
-	if (!result)
-		result = find_exports(&listing, &err);
-	if (result) {
-		listing.status = report(NULL, &err);
-		listing.error = strdup(err.text);
+	if (table_is_asked_for(&options->table)) {
+		table = new_export_table(&options->table);
+		if (!table)
+			return STATUS_USAGE;
 	}
-	/* Of a list without end none are asked about: it would have none either. */
-	for (size_t i = 0; !result && i < listing.count; i++)
-		ask_about(&listing, &listing.exports[i]);
-	if (options->table.json)
+	ask_begin(&listing.asking, uri, options->timeout, PATIENCE);
+	ask_all(&listing);
+	if (table) {
+		add_listing_to_table(&listing, table);
+		listing.status = worse_status(listing.status, table_print(table));
+	} else if (options->table.json) {
 		print_listing_as_json(&listing);
-	else if (listing.asking.reached)
+	} else if (listing.asking.reached) {
 		print_listing_as_text(&listing);
+	}
 	clear_listing(&listing);
 	return listing.status;
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "list-facts.h"
+#include "list-exports.h"
 #include "nbd-list.h"
 
 static const char help_text[] =
@@ -109,7 +109,8 @@ static bool print_and_exit(int option)
 	switch (option) {
 	case 'h':
 		print_help(help_text);
-		print_column_help(list_columns, LIST_COLUMN_COUNT);
+		print_column_help(" of devices", list_columns, LIST_COLUMN_COUNT);
+		print_column_help(" of exports", export_columns, EXPORT_COLUMN_COUNT);
 		return true;
 	case 'V':
 		print_version();

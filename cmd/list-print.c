@@ -9,8 +9,6 @@
 #include "escape.h"
 #include "json-writer.h"
 #include "list-exports.h"
-#include "list-facts.h"
-#include "table.h"
 
 static const char *protocol(const struct asking *asking)
 {
@@ -21,16 +19,6 @@ static const char *protocol(const struct asking *asking)
 	};
 
 	return protocols[asking->handshake];
-}
-
-/* For free(). */
-static char *uri_of(const struct listing *listing, const struct listed_export *export)
-{
-	struct nbdt_uri uri = *listing->asking.uri;
-
-	/* Only formatted, never freed: the name stays the export's. */
-	uri.export_name = export->name;
-	return nbdt_uri_format(&uri);
 }
 
 static void write_facts(struct json_writer *json, const struct listed_export *export)
@@ -57,7 +45,7 @@ static void write_facts(struct json_writer *json, const struct listed_export *ex
 static void write_export(
 	struct json_writer *json, const struct listing *listing, const struct listed_export *export)
 {
-	CLEANUP_FREE char *uri = uri_of(listing, export);
+	CLEANUP_FREE char *uri = uri_of_export(listing, export);
 
 	json_open(json, NULL, '{');
 	json_string(json, "export-name", export->name);
@@ -121,7 +109,7 @@ static void print_facts(const struct listed_export *export)
 
 static void print_export(const struct listing *listing, const struct listed_export *export)
 {
-	CLEANUP_FREE char *uri = uri_of(listing, export);
+	CLEANUP_FREE char *uri = uri_of_export(listing, export);
 	bool known = !export->error && !listing->error;
 	char size[32];
 

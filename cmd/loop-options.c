@@ -126,7 +126,7 @@ static bool print_and_exit(int option)
 	switch (option) {
 	case 'h':
 		print_help(help_text);
-		print_column_help(loop_columns, LOOP_COLUMN_COUNT);
+		print_column_help("", loop_columns, LOOP_COLUMN_COUNT);
 		return true;
 	case 'V':
 		print_version();

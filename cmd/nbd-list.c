@@ -7,12 +7,12 @@
 
 static enum command_status read_address(const struct list_options *options, struct nbdt_uri **uri)
 {
-	const struct table_options *table = &options->table;
 	struct nbdt_error err;
 
-	if (options->all || table->columns || table->all_columns || table->no_headings ||
-		table->raw || table->bytes)
-		return usage_error("of the table's options only --json is for a server");
+	if (options->all)
+		return usage_error("--all is for devices");
+	if (options->mode != LIST_ALL && table_is_asked_for(&options->table))
+		return usage_error("of the table's options only --json goes with --map and --size");
 	if (!options->socket)
 		return read_server_address(options->operand, NULL, options->name, uri);
 	if (options->operand)

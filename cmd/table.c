@@ -20,6 +20,12 @@ struct table {
 	bool json, bytes;
 };
 
+bool table_is_asked_for(const struct table_options *options)
+{
+	return options->columns || options->all_columns || options->no_headings || options->raw
+	       || options->bytes;
+}
+
 static int json_type(enum column_type type)
 {
 	switch (type) {
@@ -167,9 +173,9 @@ enum command_status table_print(struct table *table)
 	return status;
 }
 
-void print_column_help(const struct column *columns, size_t count)
+void print_column_help(const char *of, const struct column *columns, size_t count)
 {
-	printf("\nColumns for --output:\n");
+	printf("\nColumns%s for --output:\n", of);
 	for (size_t i = 0; i < count; i++)
 		printf("  %-14s %s\n", columns[i].name, columns[i].help);
 }

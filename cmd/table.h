@@ -34,6 +34,9 @@ struct table_options {
 	bool bytes;
 };
 
+/* One of them is there that only a table can obey: any but json. */
+bool table_is_asked_for(const struct table_options *options);
+
 struct table;
 
 /*
@@ -56,7 +59,7 @@ enum command_status table_print(struct table *table);
 /* 1.5G, 512B, 10M: one digit after the point where it says something. */
 void format_size(uint64_t bytes, char *text, size_t size);
 
-/* The part of a help text that describes the columns. */
-void print_column_help(const struct column *columns, size_t count);
+/* The part of a help text that describes the columns, which are OF what (" of exports", or ""). */
+void print_column_help(const char *of, const struct column *columns, size_t count);
 
 #endif
