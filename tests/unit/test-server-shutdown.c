@@ -115,11 +115,15 @@ static void rule_42_write_under_way_is_finished(void **state)
 	assert_int_equal(talk_close(&talk), 0);
 }
 
-/* The kernel would fail the I/O that ESHUTDOWN answers, and repeats what nobody answers. */
+/*
+ * The kernel would fail the I/O that ESHUTDOWN answers, and repeats what nobody answers. Where the
+ * server is slow to see its stop, the second request is served yet.
+ */
 static void rule_42_simple_replies_never_say_eshutdown(void **state)
 {
 	struct server_fixture *fixture = *state;
 	uint64_t cookie;
+	char byte;
 
 	atomic_store(&fixture->memory.hold, 2);
 	send_request(fixture->fd, 0, NBD_CMD_TRIM, 1, 0, 512);
@@ -132,6 +136,10 @@ static void rule_42_simple_replies_never_say_eshutdown(void **state)
 	atomic_store(&fixture->memory.hold, 1);
 	assert_int_equal(receive_any_reply(fixture->fd, &cookie), 0);
 	assert_int_equal(cookie, 1);
+	if (recv(fixture->fd, &byte, 1, MSG_PEEK) > 0) {
+		assert_int_equal(receive_any_reply(fixture->fd, &cookie), 0);
+		assert_int_equal(cookie, 2);
+	}
 	assert_true(at_end(fixture->fd));
 }
 
