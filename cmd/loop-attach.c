@@ -14,6 +14,7 @@
 #include "nbd-loop.h"
 #include "notify.h"
 #include "overlap.h"
+#include "pid-file.h"
 #include "resident.h"
 
 #define SETTLE_TIMEOUT 30 /* seconds for partitions and udev */
@@ -80,30 +81,6 @@ static int start_loopback(const struct loop_options *options, const struct nbdt_
 	return result;
 }
 
-/* The server changes to /, and must find the file again. NULL: no memory, or no current folder. */
-static char *absolute_path(const char *path)
-{
-	char *absolute = NULL;
-
-	if (*path == '/')
-		return strdup(path);
-	CLEANUP_FREE char *folder = get_current_dir_name();
-	if (folder && asprintf(&absolute, "%s/%s", folder, path) < 0)
-		absolute = NULL;
-	return absolute;
-}
-
-static void write_pid_file(const char *path)
-{
-	FILE *file = fopen(path, "we");
-	int failed = !file || fprintf(file, "%d\n", getpid()) < 0;
-
-	if (file && fclose(file))
-		failed = 1;
-	if (failed)
-		say_warning("%s: %m", path);
-}
-
 /* Of a device that has just been attached. */
 static enum command_status take_charge(struct resident *resident)
 {
@@ -153,10 +130,9 @@ static enum command_status bring_up(
 		return status;
 	if (nbdt_device_settle(resident->index, SETTLE_TIMEOUT, &err))
 		say_warning("%s", err.text);
-	if (options->pid_file && resident->loopback) {
-		resident->pid_file = absolute_path(options->pid_file);
-		write_pid_file(options->pid_file);
-	}
+	if (options->pid_file && resident->loopback
+		&& pid_file_write(options->pid_file, &resident->pid_file, &err))
+		say_warning("%s", err.text);
 	return STATUS_DONE;
 }
 
@@ -166,9 +142,7 @@ static void tear_down(struct resident *resident)
 	nbdt_device_close(resident->device);
 	if (resident->signals >= 0)
 		close(resident->signals);
-	if (resident->pid_file)
-		unlink(resident->pid_file);
-	free(resident->pid_file);
+	pid_file_remove(resident->pid_file);
 }
 
 static struct resident new_resident(const struct loop_options *options)

@@ -75,10 +75,6 @@ void listeners_remove(struct listeners *listeners);
 /* Does that, too, and closes the sockets that are there. */
 void listeners_close(struct listeners *listeners);
 
-/* serve-pid-file.c: PATH stays valid when the current folder changes. NULL is fine for the last. */
-enum command_status pid_file_write(const char *name, char **path);
-void pid_file_remove(char *path);
-
 /*
  * serve-run.c: serves until a signal comes, or the command of --run has ended, whose status is
  * returned then.

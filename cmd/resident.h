@@ -15,7 +15,7 @@ struct resident {
 	struct nbdt_device *device;      /* nbd-loop only, else NULL */
 	struct nbdt_loopback *loopback;  /* nbd-loop only, else NULL */
 	uint64_t timeout;                /* seconds that the kernel gives a request; 0: no limit */
-	char *pid_file;                  /* absolute path of a file to remove at the end, or NULL */
+	char *pid_file;                  /* for pid_file_remove() */
 	bool stopping;                   /* asked to detach, but the device is in use */
 };
 

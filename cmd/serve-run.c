@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "nbd-serve.h"
 #include "notify.h"
+#include "pid-file.h"
 
 struct service {
 	const struct serve_options *options;
@@ -186,8 +187,9 @@ static enum command_status bring_up(struct service *service)
 		status = exports_open(options, service->server, &service->exports);
 	if (!status)
 		status = listeners_open(options, &service->user, &service->listeners);
-	if (!status && options->pid_file)
-		status = pid_file_write(options->pid_file, &service->pid_file);
+	if (!status && options->pid_file
+		&& pid_file_write(options->pid_file, &service->pid_file, &err))
+		status = report(NULL, &err);
 	if (!status)
 		status = user_become(&service->user);
 	if (!status && options->run)

@@ -1,30 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file with nbd-serve's process id. */
+#include "pid-file.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "nbd-serve.h"
-
-enum command_status pid_file_write(const char *name, char **path)
+int pid_file_write(const char *name, char **path, struct nbdt_error *err)
 {
 	FILE *file = fopen(name, "we");
 	bool failed = !file || fprintf(file, "%d\n", getpid()) < 0;
 
 	if (file && fclose(file))
 		failed = true;
-	if (failed) {
-		struct nbdt_error err;
-
-		nbdt_error_errno(&err, -errno, "%s", name);
-		return report(NULL, &err);
-	}
+	if (failed)
+		return nbdt_error_errno(err, -errno, "%s", name);
 	*path = realpath(name, NULL);
-	return STATUS_DONE;
+	return 0;
 }
 
-/* Another server may have written its own meanwhile. */
 static bool is_ours(const char *path)
 {
 	char text[32] = "";
