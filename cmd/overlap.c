@@ -51,7 +51,7 @@ static int check_nbd_devices(
 		if (overlaps(wanted, &range))
 			result = nbdt_error_set(err, -EBUSY,
 				"%s is already attached for writing to /dev/nbd%d; two writers"
-				" would destroy it (--force attaches all the same)",
+				" would destroy it (--force does it all the same)",
 				file, other->index);
 	}
 	free_devices(devices, count);
@@ -79,7 +79,7 @@ static int check_loop_device(const char *path, const struct range *wanted, const
 		return 0;
 	return nbdt_error_set(err, -EBUSY,
 		"%s is already attached for writing to %s; two writers would destroy it"
-		" (--force attaches all the same)",
+		" (--force does it all the same)",
 		file, path);
 }
 

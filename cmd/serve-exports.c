@@ -6,6 +6,7 @@
 
 #include "cleanup.h"
 #include "nbd-serve.h"
+#include "overlap.h"
 
 static enum command_status no_memory(void)
 {
@@ -28,6 +29,32 @@ static char *export_name(const char *operand, const char **file)
 	return strdup(slash ? slash + 1 : operand);
 }
 
+/*
+ * Only who has it now counts: a later attachment does not know of us. Nor does this look for other
+ * servers.
+ */
+static enum command_status check_writers(const struct serve_options *options, const char *file,
+	const struct nbdt_file_facts *facts)
+{
+	CLEANUP_FREE char *source = strdup(file);
+	const struct nbdt_record record = {
+		.kind = NBDT_KIND_LOOP,
+		.source = source,
+		.read_only = facts->read_only,
+		.file_dev = facts->dev,
+		.file_ino = facts->ino,
+		.offset = options->image.file.offset,
+		.size_limit = options->image.file.size_limit,
+	};
+	struct nbdt_error err;
+
+	if (!source)
+		return no_memory();
+	if (options->image.file.share || check_overlap(&record, &err) != -EBUSY)
+		return STATUS_DONE;
+	return report(NULL, &err);
+}
+
 static enum command_status add_export(const struct serve_options *options, const char *operand,
 	struct nbdt_server *server, struct nbdt_device **device)
 {
@@ -39,6 +66,8 @@ static enum command_status add_export(const struct serve_options *options, const
 		return no_memory();
 	struct nbdt_file_facts facts;
 	enum command_status status = image_open(file, &options->image, device, &facts);
+	if (!status)
+		status = check_writers(options, file, &facts);
 	if (status)
 		return status;
 	int result = nbdt_server_add_export(server, name, options->description, *device, &err);

@@ -23,6 +23,7 @@ static const char help_text[] =
 	"      --sizelimit=SIZE       use no more than this of the file\n"
 	"      --overlay[=FILE]       keep what is written in FILE, or in memory until the end\n"
 	"      --direct-io            past the page cache\n"
+	"      --force                serve what is attached or in use elsewhere, too\n"
 	"      --max-connections=N    turn others away while N clients are there (default: 100)\n"
 	"      --tls=off|on|require   none, for those who want it, or for all (default: off, and\n"
 	"                             require with any of the options below)\n"
@@ -45,6 +46,7 @@ enum long_option {
 	OPTION_DEFAULT = 256,
 	OPTION_DESCRIPTION,
 	OPTION_DIRECT_IO,
+	OPTION_FORCE,
 	OPTION_LISTEN,
 	OPTION_LONG_OPTIONS,
 	OPTION_MAX_CONNECTIONS,
@@ -65,6 +67,7 @@ static const struct option long_options[] = {
 	{ "sizelimit", required_argument, NULL, OPTION_SIZELIMIT },
 	{ "overlay", optional_argument, NULL, OPTION_OVERLAY },
 	{ "direct-io", no_argument, NULL, OPTION_DIRECT_IO },
+	{ "force", no_argument, NULL, OPTION_FORCE },
 	{ "max-connections", required_argument, NULL, OPTION_MAX_CONNECTIONS },
 	{ "tls", required_argument, NULL, OPTION_TLS },
 	{ "tls-certificates", required_argument, NULL, OPTION_TLS_CERTIFICATES },
@@ -192,6 +195,9 @@ static enum command_status set_option(int option, struct serve_options *options)
 	case OPTION_DIRECT_IO:
 		options->image.file.direct_io = true;
 		return STATUS_DONE;
+	case OPTION_FORCE:
+		options->image.file.share = true;
+		return STATUS_DONE;
 	case OPTION_TLS_VERIFY_PEER:
 		options->tls.verify_peer = true;
 		return STATUS_DONE;
@@ -236,13 +242,15 @@ static enum command_status check_tls(struct serve_options *options)
 
 static enum command_status check_options(struct serve_options *options)
 {
+	const struct image_options *image = &options->image;
+
 	if (!options->file_count)
 		return usage_error("no FILE to serve");
-	if (options->image.overlay && options->image.file.read_only)
+	if (image->overlay && image->file.read_only)
 		return usage_error("--overlay and --read-only exclude each other");
-	if (options->image.overlay_file && options->file_count > 1)
+	if (image->overlay_file && options->file_count > 1)
 		return usage_error("--overlay=FILE is for a single export");
-	if ((options->image.file.offset || options->image.file.size_limit) && options->file_count > 1)
+	if ((image->file.offset || image->file.size_limit) && options->file_count > 1)
 		return usage_error("--offset and --sizelimit are for a single export");
 	return check_tls(options);
 }
@@ -252,6 +260,7 @@ enum command_status serve_read_arguments(int argc, char **argv, struct serve_opt
 	int option;
 
 	options->server.max_connections = DEFAULT_CONNECTIONS;
+	options->image.busy_remedy = "--force serves it all the same";
 	while ((option = getopt_long(argc, argv, "U:ru:P:fqvhV", long_options, NULL)) != -1) {
 		if (print_and_exit(option))
 			exit((int)finish_stdout(STATUS_DONE));

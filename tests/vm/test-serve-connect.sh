@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # nbd-serve in the background and nbd-connect to it: two connections over TCP, a filesystem that is
 # used and checked afterwards; then with an overlay, and the server stopped under an attached device.
+# What is attached for writing elsewhere is refused.
 # vm: timeout=300
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -47,3 +48,17 @@ expect_status 1 nbd-disconnect --force "$device"
 expect_match 'flush failed' "$err"
 [[ ! -e /sys/block/${device#/dev/}/pid ]] || fail "still attached"
 [[ $(md5sum </ext4/disk.img) == "$before" ]] || fail "the image has changed"
+
+device=$(nbd-loop /ext4/disk.img) || fail "nbd-loop"
+expect_status 4 nbd-serve --unix "$T/socket" /ext4/disk.img
+expect_match "attached for writing to $device" "$err"
+for option in --read-only --overlay --force; do
+	expect_status 0 nbd-serve --unix "$T/socket" "$option" --run true /ext4/disk.img
+done
+# A block device that is mounted.
+mount "$device" /mnt || fail "mount"
+expect_status 4 nbd-serve --unix "$T/socket" "$device"
+expect_match 'force' "$err"
+expect_status 0 nbd-serve --unix "$T/socket" --force --run true "$device"
+umount /mnt || fail "umount"
+expect_status 0 nbd-loop -d "$device"
