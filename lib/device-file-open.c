@@ -271,7 +271,8 @@ static int set_size(struct file_device *file, const char *path, int64_t backing,
 /* In nanoseconds, and never 0. */
 static uint64_t time_of_change(const struct stat *stat)
 {
-	uint64_t time = (uint64_t)stat->st_mtim.tv_sec * 1000000000 + (uint64_t)stat->st_mtim.tv_nsec;
+	uint64_t seconds = (uint64_t)stat->st_mtim.tv_sec;
+	uint64_t time = seconds * 1000000000 + (uint64_t)stat->st_mtim.tv_nsec;
 
 	return time ? time : 1;
 }

@@ -446,31 +446,67 @@ enum nbdt_extents_flag {
 };
 
 /*
- * The operations of a device. Those on requests return 0 done, NBDT_PENDING, or a negative errno;
- * they never see a range outside the device, and may be called from several threads at once. An
- * operation that is NULL is not offered.
+ * The operations of a device. One that is NULL is not offered, and not announced to clients; a
+ * device without pwrite is read-only. tests/interop/serve-memory.c is an example.
+ *
+ * They are called from the threads that serve clients, several at a time, on ranges that may
+ * overlap: a device locks what it must. Their ranges are not empty, lie inside the device, and are
+ * multiples of block_minimum where the client knows it; those that do not may send any. The request
+ * and its buffer stay valid until it is completed; a thread that waits in an operation keeps all of
+ * its client's requests waiting.
+ *
+ * Those on requests return 0 when it is done, NBDT_PENDING, or a negative errno, which the client
+ * gets: -EPERM (also -EROFS), -ENOMEM, -EINVAL, -ENOSPC (also -EDQUOT, -EFBIG), -EOVERFLOW and
+ * -ESHUTDOWN as what they are, all others as EIO ("Error values"). A write that fails may have been
+ * done in part. With NBDT_REQUEST_NOWAIT each may return -EAGAIN, having done nothing; this version
+ * of the server does not set it.
  */
 struct nbdt_device_ops {
-	const char *name;
+	const char *name; /* of this kind of device, for people */
+	/* Required. Fills the buffer; what was never written reads as zeroes. */
 	int (*pread)(struct nbdt_device *device, struct nbdt_request *request);
+	/* Stores the buffer: whoever reads from now on gets it. */
 	int (*pwrite)(struct nbdt_device *device, struct nbdt_request *request);
+	/*
+	 * All that was completed before is persistent when this is: of every client with
+	 * can_multi_conn, of this one without. It has no range.
+	 */
 	int (*flush)(struct nbdt_device *device, struct nbdt_request *request);
+	/*
+	 * The range is no longer needed. It may read as anything, and the device may do nothing;
+	 * what lies beside it stays. It may be all of the device, as with zero and cache.
+	 */
 	int (*trim)(struct nbdt_device *device, struct nbdt_request *request);
+	/*
+	 * The range reads as zeroes from now on, by a hole unless NBDT_REQUEST_NO_HOLE is set. With
+	 * NBDT_REQUEST_FAST_ZERO, which comes with can_fast_zero only: -ENOTSUP, and nothing done,
+	 * where that would take as long as writing them.
+	 */
 	int (*zero)(struct nbdt_device *device, struct nbdt_request *request);
+	/* The range will be read soon: the device may fetch it, or some of it. */
 	int (*cache)(struct nbdt_device *device, struct nbdt_request *request);
 	/*
-	 * Optional: describes the range from OFFSET on, LENGTH bytes, in at most *COUNT extents:
-	 * one at least, none of length 0, neighbours that differ, none beyond the range. It may
-	 * stop before the range ends, and sets *COUNT. 0 or a negative errno, at once. FLAGS are
-	 * of enum nbdt_extents_flag.
+	 * What is where, from OFFSET on for LENGTH bytes, in at most *COUNT extents: one at least,
+	 * none of length 0, neighbours that differ, none beyond the range. It may stop before the
+	 * range ends, and sets *COUNT. What has NBDT_EXTENT_ZERO must read as zeroes: a READ sends
+	 * none of it; in doubt it is data (0). Extents are multiples of block_minimum, and of 512
+	 * bytes, where the range is. FLAGS are of enum nbdt_extents_flag. 0 or a negative errno,
+	 * at once: never NBDT_PENDING. Without this operation clients have no base:allocation.
 	 */
 	int (*extents)(struct nbdt_device *device, uint64_t offset, uint64_t length,
 		unsigned int flags, struct nbdt_extent *extents, size_t *count);
-	/* Optional: where the range lies, if nobody needs to see its data on the way. */
+	/*
+	 * Where the range lies, if nobody needs to see its data on the way. 0, or -EOPNOTSUPP: the
+	 * other operations are used then. Not called by this version.
+	 */
 	int (*direct)(struct nbdt_device *device, uint64_t offset, uint64_t length,
 		struct nbdt_direct *direct);
-	/* Optional: looks at the backing again and updates device->size. */
+	/*
+	 * Looks at the backing again and sets device->size, atomically, while others read and
+	 * write. An error leaves it as it was. Called by whoever owns the device.
+	 */
 	int (*resize)(struct nbdt_device *device, struct nbdt_error *err);
+	/* Frees the device, and what lies under it: nbdt_device_close(). Nothing is pending. */
 	void (*close)(struct nbdt_device *device);
 };
 
@@ -480,17 +516,24 @@ struct nbdt_device_ops {
  */
 struct nbdt_device {
 	const struct nbdt_device_ops *ops;
-	uint64_t size;            /* bytes */
+	uint64_t size;            /* bytes, up to 2^63 - 1 */
 	uint32_t block_minimum;   /* bytes, a power of two up to 64 KiB */
-	uint32_t block_preferred; /* bytes, a power of two, at least 512 and block_minimum */
-	uint32_t block_maximum;   /* bytes, payload of one READ or WRITE */
-	bool read_only;
+	/* bytes, a power of two, at least 512 and block_minimum */
+	uint32_t block_preferred;
+	/* bytes, payload of one READ or WRITE, at least block_preferred; 32 MiB count at most */
+	uint32_t block_maximum;
+	bool read_only;           /* pwrite, trim and zero are not called */
 	bool rotational;
-	bool can_fua;             /* pwrite, trim and zero honour NBDT_REQUEST_FUA by themselves */
+	/*
+	 * pwrite, trim and zero honour NBDT_REQUEST_FUA by themselves: what they did is persistent
+	 * before they complete. Without it they never see that, and the server calls flush instead.
+	 */
+	bool can_fua;
 	bool can_multi_conn;      /* a flush covers the completed writes of every connection */
 	bool can_fast_zero;       /* zero honours NBDT_REQUEST_FAST_ZERO */
 	bool failing_writes;      /* see nbdt_device_fail_writes(), and begins as false */
-	uint64_t version;         /* another one for other contents, as far as is known; 0: unknown */
+	/* another one for other contents, as far as is known; 0: unknown */
+	uint64_t version;
 };
 
 uint64_t nbdt_device_size(const struct nbdt_device *device);
@@ -551,10 +594,11 @@ int nbdt_device_open_window(struct nbdt_device *under, uint64_t offset, uint64_t
 /*
  * A device that keeps what is written in PATH, or for NULL in memory until it is closed, and leaves
  * BASE as it is: sparse, in clusters of 64 KiB. An empty or new file becomes an overlay (0600); one
- * that is an overlay for a base of the same size and version goes on with what it has. A flush makes
- * all of it persistent. It owns BASE once this has succeeded, and closes it. BASE must not change.
- * Errors: -EINVAL PATH is something else; -ESTALE an overlay for another base; -EBUSY another device
- * has it; those of open(2) and of writing; -ENOMEM.
+ * that is an overlay for a base of the same size and version goes on with what it has. A flush
+ * makes all of it persistent. It owns BASE once this has succeeded, and closes it. BASE must not
+ * change.
+ * Errors: -EINVAL PATH is something else; -ESTALE an overlay for another base; -EBUSY another
+ * device has it; those of open(2) and of writing; -ENOMEM.
  */
 int nbdt_device_open_overlay(struct nbdt_device *base, const char *path,
 	struct nbdt_device **device, struct nbdt_error *err);
