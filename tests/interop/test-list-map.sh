@@ -78,6 +78,11 @@ same_as_nbdinfo "nbd+unix:///first?socket=$socket" qemu:dirty-bitmap:first
 same_as_nbdinfo "nbd+unix:///second?socket=$socket"
 end_peer
 
+make_tls_files
+serve_by nbdkit -f -U "$socket" --tls=require --tls-psk="$tls/keys.psk" file disk.img
+same_as_nbdinfo "nbds+unix://alice@/?socket=$socket&tls-psk-file=$tls/keys.psk"
+end_peer
+
 for options in --no-sr --oldstyle --mask-handshake=0; do
 	serve_by nbdkit -f -U "$socket" "$options" memory 1M
 	expect_failure_with 1 'without structured replies' --map "$uri"
@@ -92,5 +97,9 @@ expect_failure_with 1 'Input/output error' --map -J "$uri"
 end_peer
 serve disk=disk.img
 same_as_nbdinfo "$uri"
+if "$list" --map "$uri" 2>said >/dev/full; then
+	fail "nothing could be written"
+fi
+grep -q 'standard output' said
 same_text true "$("$list" -J "$uri" | jq .extended)"
 end_server
