@@ -210,7 +210,8 @@ static enum command_status serve(struct service *service)
 		say_error("cannot start a thread");
 		return STATUS_FAILED;
 	}
-	notify("READY=1", "serving %zu exports", service->options->file_count);
+	notify("READY=1", "serving %zu export%s", service->exports.count,
+		service->exports.count == 1 ? "" : "s");
 	size_t count = service->listeners.count;
 	service->listeners.count = 0;
 	if (nbdt_server_accept(service->server, service->listeners.sockets, count, note_client,

@@ -83,7 +83,9 @@ static void name_client(int socket, char name[CLIENT_NAME])
 	if (getnameinfo((struct sockaddr *)&address, size, host, sizeof(host), port, sizeof(port),
 		    NI_NUMERICHOST | NI_NUMERICSERV))
 		return;
-	snprintf(name, CLIENT_NAME, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+	/* An address of IPv4 as a socket of IPv6 sees it (RFC 4291, 2.5.5.2). */
+	const char *shown = strncmp(host, "::ffff:", 7) || !strchr(host, '.') ? host : host + 7;
+	snprintf(name, CLIENT_NAME, strchr(shown, ':') ? "[%s]:%s" : "%s:%s", shown, port);
 }
 
 /* Whoever cannot be served is turned away; the others go on. */

@@ -80,7 +80,7 @@ done
 NOTIFY_SOCKET=$PWD/notify.sock nbd_serve --unix nbd.sock disk.img
 end_server
 wait "$listener"
-same_text "READY=1 STATUS=serving 1 exports
+same_text "READY=1 STATUS=serving 1 export
 STOPPING=1 STATUS=letting the clients go
 BARRIER=1" "$(<notified)"
 
