@@ -221,6 +221,7 @@ fuzz: deps-check
 	BUILD=$(BUILD)/fuzz tests/fuzz/run $(TEST)
 bench: deps-check
 	$(MAKE) all
+	BUILD=$(BUILD) tests/bench/serve
 	BUILD=$(BUILD) tests/bench/run
 lint:
 	tests/lint
@@ -243,7 +244,7 @@ help:
 		'make unit|interop|vm [TEST=name]  one kind of tests, or one test' \
 		'make fuzz         libFuzzer on client, server and parsers, FUZZ_SECONDS=20 each' \
 		'make lint         clang-tidy, cppcheck, shellcheck and house rules' \
-		'make bench        compare with qemu-nbd, nbdkit and losetup in the test kernel' \
+		'make bench        compare with qemu-nbd, nbdkit and losetup, here and in the test kernel' \
 		'make install      PREFIX=$(PREFIX) DESTDIR=' \
 		'make clean        keeps downloads; distclean does not'
 
