@@ -95,3 +95,7 @@ for mode in map_stalls map_drips; do
 	expect_end 2 7 --map --timeout=2
 	end_peer
 done
+serve_by "$here/hostile-lister" "$socket" list_slowly
+expect_end 3 7 --json --timeout=3
+expect_json '.exports | length > 3 and length < 40' true out
+end_peer
