@@ -124,9 +124,15 @@ static int ask_contexts(struct asking *asking, const char *name, struct context_
 	if (!result)
 		return 0;
 	clear_context_names(contexts);
-	if (result == -ENXIO || result == -EREMOTEIO)
+	if (result == -EOPNOTSUPP)
+		return 0;
+	if (result != -ENXIO && result != -EREMOTEIO)
+		return result;
+	/* Not once for each of 100000 exports. */
+	if (!asking->warned)
 		say_warning("%s", err->text);
-	return result == -EOPNOTSUPP || result == -ENXIO || result == -EREMOTEIO ? 0 : result;
+	asking->warned = true;
+	return 0;
 }
 
 static int ask_info(struct asking *asking, const char *name, struct nbdt_export *export,

@@ -14,6 +14,7 @@ struct asking {
 	unsigned int timeout;       /* milliseconds, for all questions together */
 	struct timespec begin;
 	size_t kept;                /* bytes of the server's words */
+	bool warned;                /* of contexts that are refused */
 	struct nbdt_client *client; /* NULL: the next question opens a connection */
 	/* What was agreed on, once a connection was there. */
 	bool reached;
@@ -42,7 +43,7 @@ void ask_close(struct asking *asking);
 
 /*
  * Asks about an export; CONTEXTS, unless NULL, are asked for too, and if the server refuses to tell
- * them, a warning says so. Both are to be cleared, also after an error: those of
+ * them, a warning says so once. Both are to be cleared, also after an error: those of
  * nbdt_client_list_contexts() and nbdt_client_go().
  */
 int ask_export(struct asking *asking, const char *name, struct nbdt_export *export,

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "list-ask.h"
@@ -46,30 +47,48 @@ static int take_extent(
 {
 	struct mapping *mapping = arg;
 
-	(void)context;
+	/* A server may select more than it was asked for. */
+	if (strcmp(context, mapping->map.context) != 0)
+		return 0;
 	show_progress(mapping, offset);
 	if (mapping->totals)
 		return extent_totals_add(&mapping->map.totals, extent);
 	return extents_add(&mapping->map.extents, extent);
 }
 
-static int choose_export(struct mapping *mapping, struct nbdt_error *err)
+static int select_context(const struct mapping *mapping, struct nbdt_error *err)
 {
-	struct nbdt_client *client = mapping->asking.client;
-	const char *name = mapping->asking.uri->export_name;
-	struct nbdt_export export;
-	size_t count;
+	const struct map *map = &mapping->map;
+	size_t count, found = 0;
 
-	int result = nbdt_client_set_contexts(client, name, &mapping->map.context, 1, err);
+	int result = nbdt_client_set_contexts(
+		mapping->asking.client, mapping->asking.uri->export_name, &map->context, 1, err);
 	if (result)
 		return result;
-	nbdt_client_contexts(client, &count);
-	if (!count)
+	const struct nbdt_context *contexts = nbdt_client_contexts(mapping->asking.client, &count);
+	for (size_t i = 0; i < count; i++)
+		found += !strcmp(contexts[i].name, map->context);
+	if (!found)
 		return nbdt_error_set(err, -EOPNOTSUPP,
 			"the server has no metadata context '%.200s' for this export: without --map"
 			" nbd-list tells which it has",
-			mapping->map.context);
-	result = nbdt_client_go(client, name, &export, err);
+			map->context);
+	if (found > 1)
+		return nbdt_error_set(err, -EPROTO,
+			"the server selects the metadata context '%.200s' more than once",
+			map->context);
+	return 0;
+}
+
+static int choose_export(struct mapping *mapping, struct nbdt_error *err)
+{
+	struct nbdt_export export;
+
+	int result = select_context(mapping, err);
+	if (result)
+		return result;
+	result = nbdt_client_go(
+		mapping->asking.client, mapping->asking.uri->export_name, &export, err);
 	if (result)
 		return result;
 	mapping->map.size = export.size;

@@ -47,7 +47,7 @@ lists contexts_for_ever 1 '.exports[].error | sub(".*lists"; "lists")' \
 	'lists more than 100000 metadata contexts lists more than 100000 metadata contexts'
 lists contexts_long 1 '.exports[0].error' "the server's names of metadata contexts are too long together"
 lists contexts_refused 0 '.exports[] | ."export-size", (.contexts | length)' '1048576 0 1048576 0'
-grep -q 'none for you' said
+same_text 1 "$(grep -c 'none for you' said)"
 lists ugly_names 1 '.exports[] | ."export-name" | @json' \
 	'"\u001b]0;title\u0007\n\"export=\"\\" "\\xff\\xfe" "schön"'
 expect_lines() {
@@ -66,3 +66,11 @@ grep -q 'too many extents to be kept: --totals' said
 against map_types 1 --map --totals
 grep -q 'too many types' said
 [[ ! -s out ]]
+
+# What was asked for counts, not what is selected.
+against map_other_context 1 --map
+grep -q "no metadata context 'base:allocation'" said
+against map_context_twice 1 --map
+grep -q 'more than once' said
+against map_two_contexts 0 --map
+same_text '0 1048576 3 hole,zero' "$(awk '{ $1 = $1; print }' out)"
