@@ -1,27 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # For the interop tests: a server, and words for what they expect. The current folder is the test's own.
-set -euo pipefail
+set -Eeuo pipefail
+trap 'echo "${way:+over $way: }${BASH_SOURCE[0]##*/}:$LINENO: status $? of: $BASH_COMMAND" >&2' ERR
 
-socket=$PWD/nbd.sock
-uri="nbd+unix:///?socket=$socket"
+# shellcheck source=tests/interop/ways.sh
+. "$(dirname "${BASH_SOURCE[0]}")/ways.sh"
 
-# serve [OPTION]… NAME=FILE…: starts serve-image on $socket; its process is $server.
+# serve [OPTION]… OPERAND…: our server on $socket, in the way that was taken.
 serve() {
-	local options=()
-	while [[ $1 == --* ]]; do
-		options+=("$1")
-		shift
-	done
-	"$BUILD/interop/serve-image" "${options[@]}" "$socket" "$@" &
-	server=$!
-	local tries
-	for ((tries = 0; tries < 200; tries++)); do
-		[[ -S $socket ]] && return
-		kill -0 "$server" 2>/dev/null || break
-		sleep 0.05
-	done
-	fail "the server did not start"
+	nbd_serve "${with_tls[@]}" --unix "$socket" "$@"
 }
 
 # nbd_serve [OPTION]… OPERAND…: starts nbd-serve in the foreground; its process is $server, its URIs are
@@ -62,6 +50,19 @@ serve_by() {
 		sleep 0.05
 	done
 	fail "$1 did not start"
+}
+
+serve_nbdkit() {
+	serve_by nbdkit -f -U "$socket" "${with_tls[@]}" "$@"
+}
+
+serve_qemu_nbd() {
+	serve_by qemu-nbd -k "$socket" -t "${qemu_server[@]}" ${qemu_server:+--tls-creds=tls} "$@"
+}
+
+serve_storage_daemon() {
+	serve_by qemu-storage-daemon "${qemu_server[@]}" \
+		--nbd-server "addr.type=unix,addr.path=$socket${qemu_server:+,tls-creds=tls}" "$@"
 }
 
 end_peer() {
@@ -123,7 +124,7 @@ end_server() {
 }
 
 fail() {
-	echo "$*" >&2
+	echo "${way:+over $way: }$*" >&2
 	exit 1
 }
 
@@ -145,7 +146,8 @@ qemu_io() {
 	for command in "$@"; do
 		arguments+=(-c "$command")
 	done
-	output=$(qemu-io -f raw "${arguments[@]}" "$uri" 2>&1) || fail "$output"
+	output=$(qemu-io "${qemu_client[@]}" "${arguments[@]}" --image-opts "$qemu_image" 2>&1) ||
+		fail "$output"
 	echo "$output"
 	if grep -qiE 'fail|error|verification' <<<"$output"; then
 		fail "qemu-io: $*"

@@ -1,15 +1,29 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Clients over the limit wait for their turn, and get it.
+# Clients over the limit are told so; once another has gone, they are let in.
+# shellcheck source=tests/interop/common.sh
 . "$(dirname "$0")/common.sh"
-random_image disk.img 4
-serve --connections-limit=1 disk=disk.img
-for ((i = 0; i < 4; i++)); do
-	nbdcopy --connections=1 "$uri" "back$i.img" &
-	clients[i]=$!
-done
-for ((i = 0; i < 4; i++)); do
-	wait "${clients[i]}"
-	cmp disk.img "back$i.img"
-done
-end_server
+truncate -s 1M disk.img
+
+check() {
+	local first tries
+	serve --max-connections=1 disk=disk.img
+	qemu-io "${qemu_client[@]}" -c 'read 0 512' -c 'sleep 60000' --image-opts "$qemu_image" >first &
+	first=$!
+	for ((tries = 0; tries < 200; tries++)); do
+		grep -q 'bytes at offset' first && break
+		sleep 0.05
+	done
+	expect_refusal 'no more than 1 client' "$uri" facts
+	expect_failure nbdinfo "$uri"
+	kill "$first"
+	wait "$first" || true
+	for ((tries = 0; tries < 200; tries++)); do
+		client_io "$uri" facts && break
+		sleep 0.05
+	done
+	((tries < 200)) || fail "the second client is not let in"
+	end_server
+}
+
+over_all_ways check

@@ -13,10 +13,10 @@ expect() {
 	same_text "$1" "$("$list" "${@:2}" -u "$socket" | sed 's/  */ /g; s/^ //; s/ $//')"
 }
 
-serve one=one.img two=two.img
+serve --description='test images' one=one.img two=two.img
 expect $'NAME SIZE RO\none 1.5M 0\ntwo 2M 0' -O NAME,size,ro
 expect $'one 1572864\ntwo 2097152' -n --bytes -O NAME,SIZE
-expect $'DESCRIPTION\ntest\\x20image\\x201\ntest\\x20image\\x202' --raw -O DESCRIPTION
+expect $'DESCRIPTION\ntest\\x20images\ntest\\x20images' --raw -O DESCRIPTION
 expect 'base:allocation 1B 4K 32M' -n -N one -O CONTEXTS,MIN-BLOCK,PREF-BLOCK,MAX-BLOCK
 "$list" -J --output-all -u "$socket" >out
 expect_json '.exports[1] | .name, .size, .ro, .fua, ."multi-conn", .error, .uri' \
