@@ -16,6 +16,7 @@
 #include "nbd-serve.h"
 #include "notify.h"
 #include "pid-file.h"
+#include "serve-cleaner.h"
 
 struct service {
 	const struct serve_options *options;
@@ -23,6 +24,7 @@ struct service {
 	struct exports exports;
 	struct listeners listeners;
 	struct user user;
+	struct cleaner cleaner;
 	char *pid_file;     /* or NULL */
 	sigset_t signals;   /* handled by a thread of their own */
 	sigset_t before;    /* the mask that we came with */
@@ -94,6 +96,7 @@ static void *watch(void *arg)
 
 	await_end(service);
 	notify("STOPPING=1", "letting the clients go");
+	cleaner_remove_socket(&service->cleaner);
 	listeners_remove(&service->listeners);
 	nbdt_server_stop(service->server);
 	return NULL;
@@ -172,6 +175,17 @@ static enum command_status print_uris(const struct service *service)
 	return finish_stdout(STATUS_DONE);
 }
 
+/* A private folder is the user's own. */
+static enum command_status keep_cleaner(struct service *service)
+{
+	const struct listeners *listeners = &service->listeners;
+	const char *socket = listeners->folder ? NULL : listeners->path;
+
+	if (!service->user.name || geteuid() || (!socket && !service->pid_file))
+		return STATUS_DONE;
+	return cleaner_start(&service->cleaner, socket, service->pid_file);
+}
+
 /* Opens all that may need root, gives that up, and lets the world know. */
 static enum command_status bring_up(struct service *service)
 {
@@ -190,6 +204,8 @@ static enum command_status bring_up(struct service *service)
 	if (!status && options->pid_file
 		&& pid_file_write(options->pid_file, &service->pid_file, &err))
 		status = report(NULL, &err);
+	if (!status)
+		status = keep_cleaner(service);
 	if (!status)
 		status = user_become(&service->user);
 	if (!status && options->run)
@@ -228,6 +244,7 @@ static void tear_down(struct service *service)
 	nbdt_server_free(service->server);
 	exports_close(&service->exports);
 	listeners_close(&service->listeners);
+	cleaner_finish(&service->cleaner);
 	pid_file_remove(service->pid_file);
 	notify_close();
 }
