@@ -34,6 +34,34 @@ for ((i = 1; i <= 4; i++)); do
 	cmp -n 4096 -i "$((i * 4096)):0" disk.img <(head -c 4096 /dev/zero | tr '\0' "\\$i")
 done
 
+# The same over TLS, with one that stays away in the middle of its handshake.
+make_tls_files
+mkdir psk
+cp "$tls/keys.psk" psk
+nbd_serve --unix nbd.sock --tls-psk=psk/keys.psk disk.img
+qemu-io --object "tls-creds-psk,id=tls,endpoint=client,dir=$PWD/psk,username=alice" --image-opts \
+	"driver=nbd,server.type=unix,server.path=$socket,tls-creds=tls" \
+	-c 'write -P 9 1M 4k' -c 'sleep 60000' >/dev/null 2>&1 &
+python3 - "$socket" >greeting <<'END' &
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.recv(18)
+s.send(b"\0\0\0\3IHAVEOPT\0\0\0\5\0\0\0\0")
+print(s.recv(20), flush=True)
+time.sleep(60)
+END
+for ((tries = 0; tries < 200; tries++)); do
+	[[ -s greeting ]] && cmp -s -n 4096 -i 1048576:0 disk.img \
+		<(head -c 4096 /dev/zero | tr '\0' '\11') && break
+	sleep 0.05
+done
+((tries < 200)) || fail "the clients did not come so far"
+begin=$(date +%s%N)
+end_server
+took=$((($(date +%s%N) - begin) / 1000000))
+((took < 2000)) || fail "over TLS it took $took ms"
+
 # A client at work: every write that was answered without an error is there.
 nbd_serve --unix nbd.sock disk.img
 cat >fio.job <<END
