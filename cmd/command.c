@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,24 +56,26 @@ enum command_status status_of(int code)
 
 /*
  * Is standard error the journal itself? systemd says which file it gave us (systemd.exec(5),
- * "$JOURNAL_STREAM"); a redirection since then makes it another one.
+ * "$JOURNAL_STREAM"); a redirection since then makes it another one. Any thread may ask.
  */
 static bool is_journal(void)
 {
-	static int known = -1;
+	static atomic_int known = -1;
 	const char *stream = getenv("JOURNAL_STREAM");
 	struct stat file;
 	char text[64];
+	int result = known;
 
-	if (known >= 0)
-		return known;
-	known = 0;
+	if (result >= 0)
+		return result;
+	result = 0;
 	if (stream && !fstat(STDERR_FILENO, &file)) {
 		snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t)file.st_dev,
 			(uintmax_t)file.st_ino);
-		known = !strcmp(stream, text);
+		result = !strcmp(stream, text);
 	}
-	return known;
+	known = result;
+	return result;
 }
 
 /* What was given on a command line or in a file shall not make lines of its own. */
