@@ -261,15 +261,17 @@ static enum command_status serve_in_foreground(struct service *service)
 static enum command_status serve_in_background(struct service *service, int link)
 {
 	const struct readiness readiness = { .status = bring_up(service) };
-	enum command_status status = readiness.status;
 
-	/* Without a parent nobody knows of us. */
-	if (background_report(link, &readiness))
-		status = STATUS_FAILED;
+	/* Who is told of a failure finds nothing left of us. */
+	if (readiness.status)
+		tear_down(service);
+	bool told = !background_report(link, &readiness);
 	close(link);
+	if (readiness.status)
+		return readiness.status;
 	background_settle();
-	if (!status)
-		status = serve(service);
+	/* Without a parent nobody knows of us. */
+	enum command_status status = told ? serve(service) : STATUS_FAILED;
 	tear_down(service);
 	return status;
 }
