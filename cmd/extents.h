@@ -11,7 +11,9 @@ struct extents {
 	size_t length, room;
 };
 
-/* -E2BIG: more than 64 MiB, which 3 million extents do not reach, and 16 million may not; -ENOMEM. */
+/*
+ * -E2BIG: more than 64 MiB, which 3 million extents do not reach, and 16 million may not; -ENOMEM.
+ */
 int extents_add(struct extents *extents, const struct nbdt_extent *extent);
 /* The one at *AT, which is 0 for the first and moves on; false: there are no more. */
 bool extents_next(const struct extents *extents, size_t *at, struct nbdt_extent *extent);

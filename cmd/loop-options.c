@@ -207,8 +207,9 @@ static enum command_status set_attach_option(int option, struct loop_options *at
 		return STATUS_DONE;
 	case OPTION_DIRECT_IO:
 		attach->image.file.direct_io = true;
-		return optarg ? set_switch("--direct-io", "on", "off", &attach->image.file.direct_io)
-			      : STATUS_DONE;
+		if (!optarg)
+			return STATUS_DONE;
+		return set_switch("--direct-io", "on", "off", &attach->image.file.direct_io);
 	case OPTION_DISCARD:
 		status = set_switch("--discard", "unmap", "ignore", &unmap);
 		attach->image.file.ignore_trim = !unmap;

@@ -30,7 +30,9 @@ struct list_options {
 	struct table_options table;
 };
 
-/* list-options.c: reads the command line; --help and such end here. OPTIONS has a mode in any case. */
+/*
+ * list-options.c: reads the command line; --help and such end here. OPTIONS has a mode in any case.
+ */
 enum command_status list_read_options(int argc, char **argv, struct list_options *options);
 
 /* list-devices.c */

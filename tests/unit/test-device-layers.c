@@ -304,8 +304,8 @@ static uint64_t check_extents(struct fixture *fixture, unsigned int start, uint6
 	while (offset < end) {
 		size_t count = 7;
 
-		assert_int_equal(fixture->device->ops->extents(fixture->device, offset, end - offset,
-			flags, extents, &count), 0);
+		assert_int_equal(fixture->device->ops->extents(fixture->device, offset,
+			end - offset, flags, extents, &count), 0);
 		assert_in_range(count, 1, 7);
 		for (size_t i = 0; i < count; i++) {
 			assert_in_range(extents[i].length, 1, end - offset);

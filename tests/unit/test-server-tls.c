@@ -86,7 +86,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static uint32_t ask_plainly(struct fixture *fixture, uint32_t option, const void *data, size_t length)
+static uint32_t ask_plainly(
+	struct fixture *fixture, uint32_t option, const void *data, size_t length)
 {
 	char reply[4096];
 	size_t reply_length;

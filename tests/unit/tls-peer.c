@@ -125,7 +125,8 @@ static void free_identity(struct tls_peer_identity *identity)
 	free(identity);
 }
 
-static gnutls_session_t new_session(const struct tls_peer *peer, const struct tls_peer_identity *identity)
+static gnutls_session_t new_session(
+	const struct tls_peer *peer, const struct tls_peer_identity *identity)
 {
 	gnutls_session_t session;
 	const char *priority = peer->priority;

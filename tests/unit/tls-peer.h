@@ -43,8 +43,8 @@ void tls_peer_start(struct tls_peer *peer, int *socket);
 int tls_peer_finish(struct tls_peer *peer);
 
 /*
- * The handshake alone, in the calling thread, on FD, which stays the caller's. Returns PEER->result.
- * The session is for tls_peer_end() in any case.
+ * The handshake alone, in the calling thread, on FD, which stays the caller's. Returns
+ * PEER->result. The session is for tls_peer_end() in any case.
  */
 int tls_peer_begin(struct tls_peer *peer, int fd);
 void tls_peer_end(struct tls_peer *peer);
