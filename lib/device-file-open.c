@@ -268,13 +268,12 @@ static int set_size(struct file_device *file, const char *path, int64_t backing,
 		file->rounding);
 }
 
-/* In nanoseconds, and never 0. */
-static uint64_t time_of_change(const struct stat *stat)
+/* In nanoseconds; 0 for a block device, whose node is not changed with it. */
+static uint64_t time_of_change(const struct file_device *file, const struct stat *stat)
 {
 	uint64_t seconds = (uint64_t)stat->st_mtim.tv_sec;
-	uint64_t time = seconds * 1000000000 + (uint64_t)stat->st_mtim.tv_nsec;
 
-	return time ? time : 1;
+	return file->block_device ? 0 : seconds * 1000000000 + (uint64_t)stat->st_mtim.tv_nsec;
 }
 
 static int check_options(const struct nbdt_file_options *options, struct nbdt_error *err)
@@ -321,8 +320,7 @@ static int set_up(struct file_device *file, const char *path,
 	if (result)
 		return result;
 	find_abilities(file, options, stat, backing);
-	if (!file->block_device)
-		file->device.version = time_of_change(stat);
+	file->device.version = time_of_change(file, stat) + file->offset;
 	set_limits(file, stat);
 	if (facts)
 		fill_facts(file, options, stat, lost, facts);

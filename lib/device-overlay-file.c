@@ -103,9 +103,9 @@ static int check_header(const struct overlay *overlay, const char *path, struct 
 			path, le64toh(header.size), size);
 	if (le64toh(header.version) != overlay->base->version)
 		return nbdt_error_set(err, -ESTALE,
-			"%s is an overlay for another file, or for this one before it was changed:"
-			" together they would be garbage (for a copy, keep the time of change,"
-			" as cp -p does)",
+			"%s is an overlay for another file, or for this one before it was changed,"
+			" or for another part of it: together they would be garbage (for a copy,"
+			" keep the time of change, as cp -p does)",
 			path);
 	return 0;
 }
@@ -142,25 +142,33 @@ static int write_bitmap(struct overlay *overlay)
 	return 0;
 }
 
+/*
+ * Bits that are set meanwhile would have data that is not persistent yet, and a bitmap that knows
+ * of them promise too much: nobody sets one while the caller has the lock, and their data come
+ * first.
+ */
+static int sync_bitmap(struct overlay *overlay)
+{
+	int result = fdatasync(overlay->fd) ? -errno : write_bitmap(overlay);
+
+	if (!result && fdatasync(overlay->fd))
+		result = -errno;
+	overlay->bitmap_dirty = result != 0;
+	return result;
+}
+
 int overlay_sync(struct overlay *overlay)
 {
 	if (overlay->volatile_only)
 		return 0;
 	if (fdatasync(overlay->fd))
 		return -errno;
-	if (!atomic_load(&overlay->bitmap_dirty))
-		return 0;
-	/*
-	 * Bits that are set meanwhile have data that is not persistent yet, and a bitmap that knows
-	 * of them would promise too much: nobody sets one while we write, and their data first.
-	 */
 	pthread_mutex_lock(&overlay->lock);
-	atomic_store(&overlay->bitmap_dirty, false);
-	int result = fdatasync(overlay->fd) ? -errno : write_bitmap(overlay);
-	if (!result && fdatasync(overlay->fd))
-		result = -errno;
-	if (result)
-		atomic_store(&overlay->bitmap_dirty, true);
+	/*
+	 * Asked under the lock, as another thread may be about to write the bitmap that knows of
+	 * what this one has to make persistent.
+	 */
+	int result = overlay->bitmap_dirty ? sync_bitmap(overlay) : 0;
 	pthread_mutex_unlock(&overlay->lock);
 	return result;
 }

@@ -9,6 +9,8 @@
 
 #include "device-overlay.h"
 
+static const unsigned char zeroes[OVERLAY_CLUSTER];
+
 static struct overlay *to_overlay(struct nbdt_device *device)
 {
 	return (struct overlay *)device;
@@ -22,14 +24,22 @@ bool overlay_has(const struct overlay *overlay, uint64_t cluster)
 	return word >> (cluster % 64) & 1;
 }
 
-static void set_present(struct overlay *overlay, uint64_t cluster)
+/* Under the lock. */
+static void set_present(struct overlay *overlay, uint64_t cluster, uint64_t count)
 {
-	atomic_fetch_or_explicit(&overlay->present[cluster / 64], UINT64_C(1) << (cluster % 64),
-		memory_order_release);
-	atomic_store(&overlay->bitmap_dirty, true);
+	while (count) {
+		uint64_t bit = cluster % 64;
+		uint64_t bits = count < 64 - bit ? count : 64 - bit;
+
+		atomic_fetch_or_explicit(&overlay->present[cluster / 64],
+			UINT64_MAX >> (64 - bits) << bit, memory_order_release);
+		cluster += bits;
+		count -= bits;
+	}
+	overlay->bitmap_dirty = true;
 }
 
-/* A part of a request that lies within one cluster. */
+/* A part of a request that lies within one cluster, or is made of whole ones. */
 struct piece {
 	uint64_t cluster;
 	uint64_t offset; /* in the device */
@@ -56,6 +66,20 @@ static uint64_t cluster_length(const struct overlay *overlay, uint64_t cluster)
 	uint64_t left = overlay->device.size - cluster * OVERLAY_CLUSTER;
 
 	return left < OVERLAY_CLUSTER ? left : OVERLAY_CLUSTER;
+}
+
+/* Whole clusters that have no data need not be gone through one by one. */
+static void take_whole_clusters(
+	const struct overlay *overlay, const struct nbdt_request *request, struct piece *piece)
+{
+	uint64_t left = request->length - piece->done;
+
+	if (piece->offset % OVERLAY_CLUSTER)
+		return;
+	if (piece->offset + left < overlay->device.size)
+		left -= left % OVERLAY_CLUSTER;
+	if (left > piece->length)
+		piece->length = left;
 }
 
 /* A request of our own, for whose end this thread waits. */
@@ -132,25 +156,32 @@ static int copy_up(struct overlay *overlay, const struct piece *piece)
 	return result;
 }
 
-/* DATA NULL: zeroes. The space of a hole stays free. */
+/* DATA NULL: a hole, or zeroes where the filesystem has none. */
 static int store(struct overlay *overlay, const struct piece *piece, const void *data)
 {
 	uint64_t at = overlay->data_start + piece->offset;
+	int result = 0;
 
 	if (data)
 		return overlay_write_file(overlay->fd, data, piece->length, at);
 	if (!fallocate(overlay->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
 		    (off_t)piece->length))
 		return 0;
-	static const unsigned char zeroes[OVERLAY_CLUSTER];
-	return overlay_write_file(overlay->fd, zeroes, piece->length, at);
+	for (uint64_t done = 0; !result && done < piece->length; done += OVERLAY_CLUSTER) {
+		uint64_t left = piece->length - done;
+
+		result = overlay_write_file(overlay->fd, zeroes,
+			left < OVERLAY_CLUSTER ? left : OVERLAY_CLUSTER, at + done);
+	}
+	return result;
 }
 
 static int write_piece(struct overlay *overlay, const struct piece *piece, const void *data)
 {
+	uint64_t count = (piece->length + OVERLAY_CLUSTER - 1) / OVERLAY_CLUSTER;
 	int result = 0;
 
-	if (overlay_has(overlay, piece->cluster))
+	if (count == 1 && overlay_has(overlay, piece->cluster))
 		return store(overlay, piece, data);
 	pthread_mutex_lock(&overlay->lock);
 	if (!overlay_has(overlay, piece->cluster) &&
@@ -159,12 +190,18 @@ static int write_piece(struct overlay *overlay, const struct piece *piece, const
 	if (!result)
 		result = store(overlay, piece, data);
 	if (!result)
-		set_present(overlay, piece->cluster);
+		set_present(overlay, piece->cluster, count);
 	pthread_mutex_unlock(&overlay->lock);
 	return result;
 }
 
-static int change(struct nbdt_device *device, struct nbdt_request *request, bool zero)
+static int finish_change(
+	struct overlay *overlay, const struct nbdt_request *request, int result)
+{
+	return !result && request->flags & NBDT_REQUEST_FUA ? overlay_sync(overlay) : result;
+}
+
+static int overlay_pwrite(struct nbdt_device *device, struct nbdt_request *request)
 {
 	struct overlay *overlay = to_overlay(device);
 	struct piece piece = { 0 };
@@ -173,27 +210,32 @@ static int change(struct nbdt_device *device, struct nbdt_request *request, bool
 	if (request->flags & NBDT_REQUEST_NOWAIT)
 		return -EAGAIN;
 	while (!result && next_piece(request, &piece))
-		result = write_piece(overlay, &piece,
-			zero ? NULL : (unsigned char *)request->buffer + piece.done);
-	if (!result && request->flags & NBDT_REQUEST_FUA)
-		result = overlay_sync(overlay);
-	return result;
-}
-
-static int overlay_pwrite(struct nbdt_device *device, struct nbdt_request *request)
-{
-	return change(device, request, false);
+		result = write_piece(
+			overlay, &piece, (unsigned char *)request->buffer + piece.done);
+	return finish_change(overlay, request, result);
 }
 
 static int overlay_zero(struct nbdt_device *device, struct nbdt_request *request)
 {
-	return change(device, request, true);
+	struct overlay *overlay = to_overlay(device);
+	bool no_hole = request->flags & NBDT_REQUEST_NO_HOLE;
+	struct piece piece = { 0 };
+	int result = 0;
+
+	if (request->flags & NBDT_REQUEST_NOWAIT)
+		return -EAGAIN;
+	while (!result && next_piece(request, &piece)) {
+		if (!no_hole)
+			take_whole_clusters(overlay, request, &piece);
+		result = write_piece(overlay, &piece, no_hole ? zeroes : NULL);
+	}
+	return finish_change(overlay, request, result);
 }
 
 /* What is trimmed reads as zeroes, so that the base does not shine through where data was. */
 static int trim_piece(struct overlay *overlay, const struct piece *piece)
 {
-	bool whole = piece->length == cluster_length(overlay, piece->cluster);
+	bool whole = piece->length >= cluster_length(overlay, piece->cluster);
 
 	/* A hint is not worth a copy of the rest of the cluster. */
 	if (!whole && !overlay_has(overlay, piece->cluster))
@@ -209,11 +251,11 @@ static int overlay_trim(struct nbdt_device *device, struct nbdt_request *request
 
 	if (request->flags & NBDT_REQUEST_NOWAIT)
 		return -EAGAIN;
-	while (!result && next_piece(request, &piece))
+	while (!result && next_piece(request, &piece)) {
+		take_whole_clusters(overlay, request, &piece);
 		result = trim_piece(overlay, &piece);
-	if (!result && request->flags & NBDT_REQUEST_FUA)
-		result = overlay_sync(overlay);
-	return result;
+	}
+	return finish_change(overlay, request, result);
 }
 
 static int overlay_flush(struct nbdt_device *device, struct nbdt_request *request)

@@ -25,8 +25,8 @@ struct overlay {
 	atomic_uint_fast64_t *present;
 	uint64_t words; /* of 64 bits in PRESENT */
 	bool volatile_only; /* nothing has to last: no bitmap is written */
-	atomic_bool bitmap_dirty;
 	pthread_mutex_t lock; /* held while a cluster becomes present, and the bitmap is written */
+	bool bitmap_dirty;    /* under the lock */
 };
 
 bool overlay_has(const struct overlay *overlay, uint64_t cluster);

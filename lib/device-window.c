@@ -156,6 +156,7 @@ int nbdt_device_open_window(struct nbdt_device *under, uint64_t offset, uint64_t
 	window->device.ops = &window->ops;
 	window->under = under;
 	window->offset = offset;
+	window->device.version += offset;
 	window->limit = size;
 	window->device.size = visible_size(window);
 	*device = &window->device;

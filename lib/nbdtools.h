@@ -532,7 +532,7 @@ struct nbdt_device {
 	bool can_multi_conn;      /* a flush covers the completed writes of every connection */
 	bool can_fast_zero;       /* zero honours NBDT_REQUEST_FAST_ZERO */
 	bool failing_writes;      /* see nbdt_device_fail_writes(), and begins as false */
-	/* another one for other contents, as far as is known; 0: unknown */
+	/* any number; another one for other contents, as far as is known */
 	uint64_t version;
 };
 

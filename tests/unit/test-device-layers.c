@@ -101,6 +101,17 @@ static int run(struct fixture *fixture,
 	return operate(fixture->device, &request);
 }
 
+/* What is trimmed may read as anything. */
+static void trim_at_random(struct fixture *fixture)
+{
+	unsigned int offset = next_random(fixture, SIZE);
+	unsigned int length = next_random(fixture, SIZE - offset) + 1;
+
+	assert_int_equal(run(fixture, fixture->device->ops->trim, offset, length, 0), 0);
+	assert_int_equal(run(fixture, fixture->device->ops->pread, offset, length, 0), 0);
+	memcpy(fixture->model + offset, fixture->buffer, length);
+}
+
 static void check_all(struct fixture *fixture)
 {
 	assert_int_equal(run(fixture, fixture->device->ops->pread, 0, SIZE, 0), 0);
@@ -124,7 +135,7 @@ static void change_at_random(struct fixture *fixture)
 	const struct nbdt_device_ops *ops = fixture->device->ops;
 	unsigned int offset = next_random(fixture, SIZE);
 	unsigned int length = next_random(fixture, SIZE - offset) + 1;
-	unsigned int flags = next_random(fixture, 4) ? 0 : NBDT_REQUEST_FUA;
+	unsigned int flags = next_random(fixture, 8) & (NBDT_REQUEST_FUA | NBDT_REQUEST_NO_HOLE);
 
 	if (next_random(fixture, 2))
 		length = length % 5000 + 1 < SIZE - offset ? length % 5000 + 1 : length;
@@ -239,6 +250,36 @@ static void overlay_of_a_base_that_has_changed_is_refused(void **state)
 	nbdt_device_close(base);
 }
 
+/* Of the same file, and as large as the other. */
+static void overlay_of_another_part_is_refused(void **state)
+{
+	struct nbdt_file_options part = {
+		.offset = 4096,
+		.size_limit = 65536,
+		.read_only = true,
+	};
+	struct fixture *fixture = *state;
+	struct nbdt_device *base;
+	struct nbdt_error err;
+
+	assert_int_equal(nbdt_device_open_file(fixture->base, &part, &base, NULL, NULL), 0);
+	assert_int_equal(
+		nbdt_device_open_overlay(base, fixture->overlay, &fixture->device, NULL), 0);
+	nbdt_device_close(fixture->device);
+	part.offset = 8192;
+	assert_int_equal(nbdt_device_open_file(fixture->base, &part, &base, NULL, NULL), 0);
+	assert_int_equal(nbdt_device_open_overlay(base, fixture->overlay, &fixture->device, &err),
+		-ESTALE);
+	assert_non_null(strstr(err.text, "another part"));
+	/* The right part, but by a window. */
+	nbdt_device_close(base);
+	part = (struct nbdt_file_options){ .read_only = true };
+	assert_int_equal(nbdt_device_open_file(fixture->base, &part, &base, NULL, NULL), 0);
+	assert_int_equal(nbdt_device_open_window(base, 4096, 65536, &base, NULL), 0);
+	assert_int_equal(
+		nbdt_device_open_overlay(base, fixture->overlay, &fixture->device, NULL), 0);
+}
+
 static void other_files_are_no_overlays(void **state)
 {
 	struct fixture *fixture = *state;
@@ -321,6 +362,23 @@ static uint64_t check_extents(struct fixture *fixture, unsigned int start, uint6
 	return holes;
 }
 
+/* How many of the first LENGTH bytes are holes. */
+static uint64_t ask_holes(struct fixture *fixture, uint64_t length)
+{
+	uint64_t offset = 0, holes = 0;
+
+	while (offset < length) {
+		struct nbdt_extent extent;
+		size_t count = 1;
+
+		assert_int_equal(fixture->device->ops->extents(fixture->device, offset,
+			length - offset, 0, &extent, &count), 0);
+		offset += extent.length;
+		holes += extent.flags ? extent.length : 0;
+	}
+	return holes;
+}
+
 static void overlay_calls_nothing_a_hole_that_is_none(void **state)
 {
 	struct fixture *fixture = *state;
@@ -330,10 +388,48 @@ static void overlay_calls_nothing_a_hole_that_is_none(void **state)
 	for (int i = 0; i < 200; i++) {
 		unsigned int offset = next_random(fixture, SIZE);
 
-		change_at_random(fixture);
+		if (next_random(fixture, 3))
+			change_at_random(fixture);
+		else
+			trim_at_random(fixture);
+		check_all(fixture);
 		check_extents(fixture, 0, offset, next_random(fixture, SIZE - offset) + 1, 0);
 		check_extents(fixture, 0, 0, SIZE, NBDT_EXTENTS_ROUGHLY);
 	}
+}
+
+/* Over some hundred clusters, those of one word of the bitmap and beyond. */
+static void overlay_zeroes_and_trims_many_clusters_at_once(void **state)
+{
+	const uint64_t size = UINT64_C(300) * 65536;
+	struct fixture *fixture = *state;
+
+	assert_int_equal(truncate(fixture->base, (off_t)size + 512), 0);
+	open_overlay(fixture, NULL);
+	assert_in_range(ask_holes(fixture, size + 512), size - 11 * 65536, size + 512 - SIZE);
+	assert_int_equal(run(fixture, fixture->device->ops->pwrite, 65536, 512, 0), 0);
+	assert_int_equal(run(fixture, fixture->device->ops->zero, 65000, size - 65000, 0), 0);
+	memset(fixture->model + 65000, 0, SIZE - 65000);
+	check_all(fixture);
+	assert_int_equal(ask_holes(fixture, size + 512), size + 512 - 65536);
+	memset(fixture->buffer, 1, 512);
+	assert_int_equal(run(fixture, fixture->device->ops->pwrite, 200 * 65536, 512, 0), 0);
+	assert_true(ask_holes(fixture, size + 512) < size + 512 - 65536);
+	assert_int_equal(run(fixture, fixture->device->ops->trim, 65536, size + 512 - 65536, 0), 0);
+	check_all(fixture);
+	assert_int_equal(ask_holes(fixture, size + 512), size + 512 - 65536);
+}
+
+static void overlay_zeroes_without_a_hole_if_asked(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_overlay(fixture, NULL);
+	assert_int_equal(run(fixture, fixture->device->ops->zero, 65536, 3 * 65536,
+		NBDT_REQUEST_NO_HOLE), 0);
+	memset(fixture->model + 65536, 0, 3 * 65536);
+	check_all(fixture);
+	assert_int_equal(ask_holes(fixture, SIZE), 0);
 }
 
 static void overlay_shows_holes_of_its_own_and_of_its_base(void **state)
@@ -450,9 +546,12 @@ int main(void)
 		TEST(trim_of_a_part_loses_nothing_around_it),
 		TEST(overlay_of_another_size_is_refused),
 		TEST(overlay_of_a_base_that_has_changed_is_refused),
+		TEST(overlay_of_another_part_is_refused),
 		TEST(other_files_are_no_overlays),
 		TEST(overlay_has_one_user),
 		TEST(overlay_calls_nothing_a_hole_that_is_none),
+		TEST(overlay_zeroes_and_trims_many_clusters_at_once),
+		TEST(overlay_zeroes_without_a_hole_if_asked),
 		TEST(overlay_shows_holes_of_its_own_and_of_its_base),
 		TEST(window_shows_the_holes_of_its_part),
 		TEST(window_shows_its_part),
