@@ -8,10 +8,11 @@ truncate -s 1M disk.img
 check() {
 	local first tries
 	serve --max-connections=1 disk=disk.img
-	qemu-io "${qemu_client[@]}" -c 'read 0 512' -c 'sleep 60000' --image-opts "$qemu_image" >first &
+	rm -f first
+	stdbuf -oL qemu-io "${qemu_client[@]}" -c 'read 0 512' -c 'sleep 60000' --image-opts "$qemu_image" >first &
 	first=$!
 	for ((tries = 0; tries < 200; tries++)); do
-		grep -q 'bytes at offset' first && break
+		grep -qs "bytes at offset" first && break
 		sleep 0.05
 	done
 	expect_refusal 'no more than 1 client' "$uri" facts

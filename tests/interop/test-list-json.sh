@@ -5,8 +5,9 @@
 . "$(dirname "$0")/common.sh"
 list=$BUILD/bin/nbd-list
 
-# What nbdinfo (1.14) knows too. It leaves out contexts where there are none.
-known='del(.extended) | .exports |= map(del(.content, ."export-size-str") | .contexts = (.contexts // []))'
+# What nbdinfo (1.14) knows too. It leaves out contexts where there are none, and shows how to prove who one is.
+known='del(.extended) | .exports |= map(del(.content, ."export-size-str") | .contexts = (.contexts // []) |
+	.uri |= (sub("&tls-.*"; "") | sub("alice@"; "")))'
 
 # same_as_nbdinfo URI [OPTION]…: options of nbdinfo's.
 same_as_nbdinfo() {
@@ -21,7 +22,7 @@ truncate -s 5M disk.img
 
 # The plugin's own words come after its name.
 on_nbdkit() {
-	serve_by nbdkit -f -U "$socket" "$@"
+	serve_nbdkit "$@"
 	same_as_nbdinfo "$uri"
 	end_peer
 }
@@ -36,16 +37,8 @@ on_nbdkit eval get_size='echo 4096' pread='exit 1' can_fua='echo none'
 on_nbdkit --filter=blocksize-policy file disk.img blocksize-minimum=512 \
 	blocksize-preferred=4096 blocksize-maximum=1M
 
-serve_by nbdkit -f -U "$socket" memory 1000
+serve_nbdkit memory 1000
 same_as_nbdinfo "$uri" --list
-end_peer
-
-# Several exports with descriptions, one of them not to be had as the default one.
-serve_by nbdkit -f -U "$socket" eval get_size='echo 1048576' pread='exit 1' \
-	list_exports='printf "NAMES+DESCRIPTIONS\none\nthe first\ntwo\nthe second\n"' \
-	default_export='echo one' is_rotational='exit 0' can_cache='echo native' can_flush='exit 0'
-same_as_nbdinfo "$uri" --list
-same_as_nbdinfo "nbd+unix:///two?socket=$socket"
 end_peer
 
 choose_port
@@ -59,26 +52,38 @@ kill "$(<pid)"
 
 qemu-img create -q -f qcow2 disk.qcow2 64M
 qemu-img bitmap --add disk.qcow2 first
-serve_by qemu-nbd -f qcow2 -B first -A -k "$socket" -t -x disk -D 'a description' disk.qcow2
-same_as_nbdinfo "$uri" --list
-same_as_nbdinfo "nbd+unix:///disk?socket=$socket"
-end_peer
-
 truncate -s 16M two.img
-serve_by qemu-storage-daemon \
-	--blockdev driver=file,node-name=disk,filename=disk.qcow2,read-only=on \
-	--blockdev driver=qcow2,node-name=one,file=disk,read-only=on \
-	--blockdev driver=file,node-name=two,filename=two.img \
-	--nbd-server addr.type=unix,addr.path="$socket" \
-	--export type=nbd,id=e1,node-name=one,name=first,bitmaps.0=first \
-	--export type=nbd,id=e2,node-name=two,name=second,writable=on
-same_as_nbdinfo "$uri" --list
-expect_json '.exports[] | ."export-name", .contexts[], .is_read_only' \
-	'first base:allocation qemu:dirty-bitmap:first true second base:allocation false' ours
-end_peer
 
-serve one=disk.img two=two.img
-same_as_nbdinfo "$uri" --list
-"$list" -J "$uri" >ours
-expect_json '.structured, .extended' 'true true' ours
-end_server
+check() {
+	# Several exports with descriptions, one of them not to be had as the default one.
+	serve_nbdkit eval get_size='echo 1048576' pread='exit 1' \
+		list_exports='printf "NAMES+DESCRIPTIONS\none\nthe first\ntwo\nthe second\n"' \
+		default_export='echo one' is_rotational='exit 0' can_cache='echo native' can_flush='exit 0'
+	same_as_nbdinfo "$uri" --list
+	same_as_nbdinfo "$(uri_of two)"
+	end_peer
+
+	serve_qemu_nbd -f qcow2 -B first -A -x disk -D 'a description' disk.qcow2
+	same_as_nbdinfo "$uri" --list
+	same_as_nbdinfo "$(uri_of disk)"
+	end_peer
+
+	serve_storage_daemon \
+		--blockdev driver=file,node-name=disk,filename=disk.qcow2,read-only=on \
+		--blockdev driver=qcow2,node-name=one,file=disk,read-only=on \
+		--blockdev driver=file,node-name=two,filename=two.img \
+		--export type=nbd,id=e1,node-name=one,name=first,bitmaps.0=first \
+		--export type=nbd,id=e2,node-name=two,name=second,writable=on
+	same_as_nbdinfo "$uri" --list
+	expect_json '.exports[] | ."export-name", .contexts[], .is_read_only' \
+		'first base:allocation qemu:dirty-bitmap:first true second base:allocation false' ours
+	end_peer
+
+	serve one=disk.img two=two.img
+	same_as_nbdinfo "$uri" --list
+	"$list" -J "$uri" >ours
+	expect_json '.structured, .extended' 'true true' ours
+	end_server
+}
+
+over_all_ways check

@@ -66,6 +66,28 @@ static void rule_23_write_byte_by_byte(void **state)
 	assert_int_equal(talk_close(&talk), 0);
 }
 
+static void rule_23_effects_byte_by_byte(void **state)
+{
+	struct server_fixture *fixture = *state;
+	struct talk talk;
+
+	open_extended(fixture, &talk);
+	CHECK_FRAMES(&talk, REQUEST "\0\0" "\0\3" COOKIE NUMBER("\0") NUMBER("\0"),
+		REPLY "\0\1" "\0\0" COOKIE NUMBER("\0") NUMBER("\0"));
+	CHECK_FRAMES(&talk, REQUEST "\0\1" "\0\4" COOKIE NUMBER("\x10") NUMBER("\x20"),
+		REPLY "\0\1" "\0\0" COOKIE NUMBER("\x10") NUMBER("\0"));
+	CHECK_FRAMES(&talk, REQUEST "\0\0" "\0\5" COOKIE NUMBER("\x11") NUMBER("\x21"),
+		REPLY "\0\1" "\0\0" COOKIE NUMBER("\x11") NUMBER("\0"));
+	fixture->memory.bytes[0x12] = 'd';
+	/* FUA, NO_HOLE */
+	CHECK_FRAMES(&talk, REQUEST "\0\3" "\0\6" COOKIE NUMBER("\x12") NUMBER("\x22"),
+		REPLY "\0\1" "\0\0" COOKIE NUMBER("\x12") NUMBER("\0"));
+	assert_int_equal(fixture->memory.bytes[0x12], 0);
+	send_bytes(talk.fd, REQUEST "\0\0" "\0\2" COOKIE NUMBER("\0") NUMBER("\0"), 32);
+	assert_true(at_end(talk.fd));
+	assert_int_equal(talk_close(&talk), 0);
+}
+
 static void rule_23_hole_byte_by_byte(void **state)
 {
 	struct server_fixture *fixture = *state;
@@ -329,6 +351,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SERVER_TEST(rule_23_read_byte_by_byte),
 		SERVER_TEST(rule_23_write_byte_by_byte),
+		SERVER_TEST(rule_23_effects_byte_by_byte),
 		SERVER_TEST(rule_23_hole_byte_by_byte),
 		SERVER_TEST(rule_23_status_byte_by_byte),
 		SERVER_TEST(rule_23_error_byte_by_byte),
