@@ -184,12 +184,21 @@ static void *serve(void *arg)
 	return NULL;
 }
 
+static int (*filter)(int fd);
+
+void session_filter(int (*new_filter)(int fd))
+{
+	filter = new_filter;
+}
+
 void session_open(struct session *session, struct nbdt_server *server, const char *export)
 {
 	const struct timeval limit = { .tv_sec = 10 };
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	if (filter && !export)
+		pair[0] = filter(pair[0]);
 	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	session->server = server;
