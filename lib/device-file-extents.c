@@ -4,6 +4,7 @@
  * descriptor's own position, which nothing else uses.
  */
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "device-file-extents.h"
@@ -57,10 +58,29 @@ static void remember_data(struct known_data *known, uint64_t begin, uint64_t end
 	atomic_store_explicit(&known->runs[i].end, end, memory_order_relaxed);
 }
 
-void file_device_forget_data(struct file_device *file)
+/* What remains of a run on the longer side of the hole is still known. */
+void file_device_forget_data(struct file_device *file, uint64_t begin, uint64_t end)
 {
-	for (size_t i = 0; i < RUNS; i++)
-		atomic_store_explicit(&file->known_data.runs[i].end, 0, memory_order_relaxed);
+	for (size_t i = 0; i < RUNS; i++) {
+		struct known_run *run = &file->known_data.runs[i];
+		uint64_t first = atomic_load_explicit(&run->begin, memory_order_relaxed);
+		uint64_t last = atomic_load_explicit(&run->end, memory_order_relaxed);
+
+		if (first >= end || last <= begin)
+			continue;
+		if (first < begin && (last <= end || begin - first > last - end))
+			atomic_store_explicit(&run->end, begin, memory_order_relaxed);
+		else
+			atomic_store_explicit(&run->begin, end, memory_order_relaxed);
+	}
+}
+
+/* As many blocks as the file has bytes: no hole that would be worth the search. */
+static bool is_allocated(const struct file_device *file)
+{
+	struct stat stat;
+
+	return !fstat(file->fd, &stat) && stat.st_blocks >= stat.st_size / 512;
 }
 
 /* -ENXIO: there is none from AT to the end of the file. */
@@ -131,7 +151,8 @@ int file_device_extents(struct nbdt_device *device, uint64_t offset, uint64_t le
 	int result = 0;
 
 	if (flags & NBDT_EXTENTS_ROUGHLY &&
-		is_known_data(&file->known_data, file->offset + offset, length)) {
+		(is_known_data(&file->known_data, file->offset + offset, length) ||
+			is_allocated(file))) {
 		extents[0] = (struct nbdt_extent){ .length = length };
 		*count = 1;
 		return 0;

@@ -77,7 +77,7 @@ int file_device_trim(struct nbdt_device *device, struct nbdt_request *request)
 	else
 		result = try_mode(file->fd, FALLOC_FL_PUNCH_HOLE, at, request->length,
 			&file->no_punch);
-	file_device_forget_data(file);
+	file_device_forget_data(file, at, at + request->length);
 	/* A trim is only a hint (NBD_CMD_TRIM). */
 	if (result == -EOPNOTSUPP)
 		result = 0;
@@ -170,6 +170,6 @@ int file_device_zero(struct nbdt_device *device, struct nbdt_request *request)
 			return -ENOTSUP;
 		result = write_zeroes(file, at, request->length);
 	}
-	file_device_forget_data(file);
+	file_device_forget_data(file, at, at + request->length);
 	return make_persistent(file, request, result);
 }

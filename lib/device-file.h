@@ -12,9 +12,9 @@
  * any time: at worst a hole is called data.
  */
 struct known_data {
-	struct {
+	struct known_run {
 		atomic_uint_fast64_t begin, end; /* the file's offsets */
-	} runs[8];
+	} runs[32];
 	atomic_uint next; /* the one to be replaced */
 };
 

@@ -177,6 +177,7 @@ static void rough_answer_may_call_a_hole_data(void **state)
 	struct nbdt_request request = { .length = BLOCK };
 	struct fixture *fixture = *state;
 
+	set_size(fixture, 4 * BLOCK);
 	fill(fixture, 0, 3 * BLOCK);
 	open_device(fixture, NULL);
 	if (!fixture->device->ops->trim)
@@ -188,10 +189,51 @@ static void rough_answer_may_call_a_hole_data(void **state)
 	assert_int_equal(ask_roughly(fixture, BLOCK, BLOCK), 0);
 	check(fixture, BLOCK, BLOCK, hole, 1);
 	assert_int_equal(fixture->device->ops->trim(fixture->device, &request), 0);
-	assert_int_equal(ask_roughly(fixture, BLOCK, BLOCK), HOLE);
+	assert_int_equal(ask_roughly(fixture, 0, BLOCK), HOLE);
 	/* Never the other way round. */
-	fill(fixture, BLOCK, BLOCK);
-	assert_int_equal(ask_roughly(fixture, BLOCK, BLOCK), 0);
+	fill(fixture, 0, BLOCK);
+	assert_int_equal(ask_roughly(fixture, 0, BLOCK), 0);
+}
+
+/* Holes that others made tell what is still remembered, and not looked for. */
+static void trim_makes_it_forget_no_more_than_it_must(void **state)
+{
+	static const unsigned int trimmed[] = { 0, 1, 6, 7 };
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof(trimmed) / sizeof(trimmed[0]); i++) {
+		struct nbdt_request request = {
+			.offset = trimmed[i] * (uint64_t)BLOCK,
+			.length = BLOCK,
+		};
+
+		set_size(fixture, 9 * BLOCK);
+		fill(fixture, 0, 8 * BLOCK);
+		open_device(fixture, NULL);
+		if (!fixture->device->ops->trim)
+			skip();
+		assert_int_equal(ask_roughly(fixture, 0, BLOCK), 0);
+		assert_int_equal(fallocate(fixture->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			3 * (off_t)BLOCK, BLOCK), 0);
+		assert_int_equal(fixture->device->ops->trim(fixture->device, &request), 0);
+		assert_int_equal(ask_roughly(fixture, trimmed[i] * (uint64_t)BLOCK, BLOCK), HOLE);
+		assert_int_equal(ask_roughly(fixture, 3 * (uint64_t)BLOCK, BLOCK), 0);
+		nbdt_device_close(fixture->device);
+		fixture->device = NULL;
+	}
+}
+
+/* There is no search in what has no holes, or none that would be worth it. */
+static void allocated_file_is_roughly_data(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (fallocate(fixture->fd, 0, 0, 3 * BLOCK))
+		skip();
+	open_device(fixture, NULL);
+	assert_int_equal(ask_roughly(fixture, 0, 3 * BLOCK), 0);
+	set_size(fixture, 9 * BLOCK);
+	assert_int_equal(ask_roughly(fixture, 4 * BLOCK, BLOCK), HOLE);
 }
 
 /* The device begins and ends inside of the filesystem's blocks. */
@@ -274,6 +316,10 @@ int main(void)
 		TMPFS_TEST(trimmed_data_are_a_hole),
 		TEST(rough_answer_may_call_a_hole_data),
 		TMPFS_TEST(rough_answer_may_call_a_hole_data),
+		TEST(trim_makes_it_forget_no_more_than_it_must),
+		TMPFS_TEST(trim_makes_it_forget_no_more_than_it_must),
+		TEST(allocated_file_is_roughly_data),
+		TMPFS_TEST(allocated_file_is_roughly_data),
 		TEST(odd_window_never_calls_data_a_hole),
 		TEST(what_a_truncated_file_lost_is_no_hole),
 		TMPFS_TEST(what_a_truncated_file_lost_is_no_hole),
