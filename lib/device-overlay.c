@@ -29,10 +29,15 @@ static void set_present(struct overlay *overlay, uint64_t cluster, uint64_t coun
 {
 	while (count) {
 		uint64_t bit = cluster % 64;
-		uint64_t bits = count < 64 - bit ? count : 64 - bit;
+		uint64_t mask = UINT64_MAX << bit;
+		uint64_t bits = 64 - bit;
 
-		atomic_fetch_or_explicit(&overlay->present[cluster / 64],
-			UINT64_MAX >> (64 - bits) << bit, memory_order_release);
+		if (count < bits) {
+			mask &= ~(UINT64_MAX << (bit + count));
+			bits = count;
+		}
+		atomic_fetch_or_explicit(
+			&overlay->present[cluster / 64], mask, memory_order_release);
 		cluster += bits;
 		count -= bits;
 	}
