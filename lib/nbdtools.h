@@ -184,7 +184,7 @@ struct nbdt_export {
 	uint32_t block_maximum;
 };
 
-void nbdt_export_clear(struct nbdt_export *export);
+void nbdt_export_clear(struct nbdt_export *found);
 
 struct nbdt_client;
 
@@ -304,14 +304,14 @@ int nbdt_client_list(struct nbdt_client *client,
 	struct nbdt_error *err);
 
 /*
- * Asks about an export (NBD_OPT_INFO), committing to nothing. EXPORT is for nbdt_export_clear(). A
+ * Asks about an export (NBD_OPT_INFO), committing to nothing. FOUND is for nbdt_export_clear(). A
  * size over 2^63 - 1, impossible block sizes and flags without HAS_FLAGS are -EPROTO; a maximum is
  * rounded down to whole blocks; unknown flags are cleared. nbd-server may report a size of 0 here.
  * Errors: -ENXIO no such export; -EREMOTEIO the server refuses; -EOPNOTSUPP it has no NBD_OPT_INFO
  * (nbdt_client_go() may still work); -EINVAL a name over 4096 bytes or not UTF-8; -EPROTO;
  * -ETIMEDOUT; -ECONNRESET.
  */
-int nbdt_client_info(struct nbdt_client *client, const char *name, struct nbdt_export *export,
+int nbdt_client_info(struct nbdt_client *client, const char *name, struct nbdt_export *found,
 	struct nbdt_error *err);
 
 /*
@@ -321,7 +321,7 @@ int nbdt_client_info(struct nbdt_client *client, const char *name, struct nbdt_e
  * of -ENXIO and -EREMOTEIO another try may follow, unless the server has no GO: then it says
  * -ENXIO by hanging up.
  */
-int nbdt_client_go(struct nbdt_client *client, const char *name, struct nbdt_export *export,
+int nbdt_client_go(struct nbdt_client *client, const char *name, struct nbdt_export *found,
 	struct nbdt_error *err);
 
 /*
