@@ -6,6 +6,12 @@
 #include "device-overlay.h"
 #include "extents.h"
 
+/*
+ * Runs of clusters looked at for one answer: holes of the overlay and of its base may take turns,
+ * and become one extent.
+ */
+#define RUNS 4096
+
 #define HOLE (NBDT_EXTENT_HOLE | NBDT_EXTENT_ZERO)
 
 /* Are these and the next 63 alike? Asked where a word of them begins, for the sake of speed. */
@@ -74,11 +80,6 @@ static int describe_base(
 	return result;
 }
 
-static bool is_stuck(const struct extent_list *list, uint64_t before)
-{
-	return list->at == before || extent_list_full(list);
-}
-
 int overlay_extents(struct nbdt_device *device, uint64_t offset, uint64_t length,
 	unsigned int flags, struct nbdt_extent *extents, size_t *count)
 {
@@ -89,21 +90,22 @@ int overlay_extents(struct nbdt_device *device, uint64_t offset, uint64_t length
 		.extents = extents,
 		.limit = *count,
 	};
-	uint64_t before;
 	int result = 0;
 
-	do {
+	for (int runs = 0; !result && runs < RUNS && !extent_list_full(&list); runs++) {
 		bool present = overlay_has(overlay, list.at / OVERLAY_CLUSTER);
 		uint64_t end = end_of_run(overlay, &list, present);
+		uint64_t before = list.at;
 
-		before = list.at;
 		if (!present)
 			result = describe_base(overlay, &list, end, flags);
 		else if (flags & NBDT_EXTENTS_ROUGHLY)
 			extent_list_extend(&list, end, 0);
 		else
 			describe_own(overlay, &list, end);
-	} while (!result && !is_stuck(&list, before));
+		if (list.at == before)
+			break;
+	}
 	*count = list.count;
 	return list.count ? 0 : result;
 }

@@ -420,6 +420,25 @@ static void overlay_zeroes_and_trims_many_clusters_at_once(void **state)
 	assert_int_equal(ask_holes(fixture, size + 512), size + 512 - 65536);
 }
 
+static void overlay_bounds_its_search_for_holes(void **state)
+{
+	const uint64_t size = UINT64_C(20000) * 65536;
+	struct fixture *fixture = *state;
+	struct nbdt_extent extents[2];
+	size_t count = 2;
+
+	assert_int_equal(truncate(fixture->base, 0), 0);
+	assert_int_equal(truncate(fixture->base, (off_t)size), 0);
+	open_overlay(fixture, NULL);
+	for (uint64_t at = 0; at < size; at += 2 * 65536)
+		assert_int_equal(run(fixture, fixture->device->ops->zero, at, 65536, 0), 0);
+	assert_int_equal(fixture->device->ops->extents(
+		fixture->device, 0, size, 0, extents, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(extents[0].length, 4096 * 65536);
+	assert_int_equal(ask_holes(fixture, size), size);
+}
+
 static void overlay_zeroes_without_a_hole_if_asked(void **state)
 {
 	struct fixture *fixture = *state;
@@ -551,6 +570,7 @@ int main(void)
 		TEST(overlay_has_one_user),
 		TEST(overlay_calls_nothing_a_hole_that_is_none),
 		TEST(overlay_zeroes_and_trims_many_clusters_at_once),
+		TEST(overlay_bounds_its_search_for_holes),
 		TEST(overlay_zeroes_without_a_hole_if_asked),
 		TEST(overlay_shows_holes_of_its_own_and_of_its_base),
 		TEST(window_shows_the_holes_of_its_part),
