@@ -260,6 +260,8 @@ enum command_status serve_read_arguments(int argc, char **argv, struct serve_opt
 	int option;
 
 	options->server.max_connections = DEFAULT_CONNECTIONS;
+	/* Not only kernels come to read: every byte is served. */
+	options->image.file.block_size = 1;
 	options->image.busy_remedy = "--force serves it all the same";
 	while ((option = getopt_long(argc, argv, "U:ru:P:fqvhV", long_options, NULL)) != -1) {
 		if (print_and_exit(option))

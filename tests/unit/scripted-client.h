@@ -56,8 +56,8 @@ void session_start(struct session *session, struct nbdt_device *device);
 /* One more session with a server: its handshake, or with EXPORT its transmission phase. */
 void session_open(struct session *session, struct nbdt_server *server, const char *export);
 /*
- * From now on the client's end of each session that has a handshake is what FILTER makes of it; NULL
- * leaves it alone.
+ * From now on the client's end of each session that has a handshake is what FILTER makes of it;
+ * NULL leaves it alone.
  */
 void session_filter(int (*filter)(int fd));
 /*
