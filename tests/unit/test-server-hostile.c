@@ -454,6 +454,12 @@ static void attacks_with_structured_replies_over_tls(void **state)
 	survive_attacks(TALK_STRUCTURED | TALK_ALLOCATION, true);
 }
 
+static void attacks_with_extended_headers_over_tls(void **state)
+{
+	(void)state;
+	survive_attacks(TALK_EXTENDED | TALK_ALLOCATION, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -462,6 +468,7 @@ int main(void)
 		cmocka_unit_test(attacks_with_extended_headers),
 		cmocka_unit_test(attacks_over_tls),
 		cmocka_unit_test(attacks_with_structured_replies_over_tls),
+		cmocka_unit_test(attacks_with_extended_headers_over_tls),
 	};
 
 	return cmocka_run_group_tests(tests, tls_files_set_up, tls_files_tear_down);
