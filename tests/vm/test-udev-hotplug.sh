@@ -22,8 +22,9 @@ end_test() {
 }
 trap end_test EXIT
 
-# rule TEXT: of the two devices that ask.
+# rule TEXT: of the two devices that ask. A worker that is not idle yet would keep the old ones.
 rule() {
+	udevadm settle
 	printf 'SUBSYSTEM=="mem", KERNEL=="full|zero", %s\n' "$1" >/run/udev/rules.d/95-test.rules
 	udevadm control --reload
 }
