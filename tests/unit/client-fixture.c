@@ -14,8 +14,10 @@
 #include <cmocka.h>
 
 #include "client-fixture.h"
+#include "tls-peer.h"
 
-#define TIMEOUT 2000 /* milliseconds */
+#define TIMEOUT 2000      /* milliseconds */
+#define TLS_TIMEOUT 10000 /* milliseconds for the handshake */
 
 int fixture_set_up_empty(void **state)
 {
@@ -43,12 +45,43 @@ int fixture_tear_down(void **state)
 	return 0;
 }
 
+static int start_tls(struct nbdt_client *client, struct nbdt_error *err)
+{
+	const struct nbdt_tls_options options = { .psk_file = tls_file("keys.psk"),
+		.user = "alice" };
+
+	return nbdt_client_start_tls(client, &options, err);
+}
+
+int adopt_for_script(const struct script *script, int fd, unsigned int timeout,
+	struct nbdt_client **client, struct nbdt_error *err)
+{
+	int result = nbdt_client_adopt(fd, script->tls ? TLS_TIMEOUT : timeout, client, err);
+
+	if (result || !script->tls)
+		return result;
+	result = start_tls(*client, err);
+	if (result)
+		nbdt_client_close(*client);
+	else
+		nbdt_client_limit(*client, timeout);
+	return result;
+}
+
 void fixture_start(struct fixture *fixture)
+{
+	fixture_start_within(fixture, TIMEOUT);
+}
+
+void fixture_start_within(struct fixture *fixture, unsigned int timeout)
 {
 	int fd;
 
 	fixture->peer = peer_start(fixture->script, &fd);
-	assert_int_equal(nbdt_client_adopt(fd, TIMEOUT, &fixture->client, NULL), 0);
+	int result = adopt_for_script(
+		fixture->script, fd, timeout, &fixture->client, &fixture->err);
+	if (result)
+		fail_msg("%s", fixture->err.text);
 }
 
 void fixture_negotiate(struct fixture *fixture)

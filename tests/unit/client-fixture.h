@@ -25,8 +25,16 @@ int fixture_set_up(void **state);
 int fixture_set_up_empty(void **state);
 int fixture_tear_down(void **state);
 
+/*
+ * nbdt_client_adopt(), and TLS if the script has it: then TIMEOUT is for everything behind the
+ * handshake together. CLIENT is not set when it fails.
+ */
+int adopt_for_script(const struct script *script, int fd, unsigned int timeout,
+	struct nbdt_client **client, struct nbdt_error *err);
 /* Starts the peer, and a client that gets as far as the greeting. */
 void fixture_start(struct fixture *fixture);
+/* The same, with another timeout, in milliseconds. */
+void fixture_start_within(struct fixture *fixture, unsigned int timeout);
 /* As far as script_agree() goes. */
 void fixture_negotiate(struct fixture *fixture);
 /* On to the transmission phase of "disk". CONTEXT, unless NULL, is selected for it. */

@@ -12,175 +12,10 @@
 
 #include <cmocka.h>
 
-#include "nbdtools.h"
 #include "scripted-peer.h"
-#include "wire.h"
+#include "tls-peer.h"
 
 #define PATIENCE 10000 /* milliseconds that the peer waits for a client */
-
-struct script *script_new(void)
-{
-	struct script *script = calloc(1, sizeof(*script));
-
-	assert_non_null(script);
-	script->limit = SIZE_MAX;
-	return script;
-}
-
-void script_add(struct script *script, enum script_action action, const void *bytes, size_t length)
-{
-	assert_true(script->count < SCRIPT_STEPS);
-	assert_true(length <= SCRIPT_BYTES - script->used);
-	if (length)
-		memcpy(script->bytes + script->used, bytes, length);
-	script->steps[script->count++] = (struct script_step){ action, script->used, length };
-	script->used += length;
-}
-
-size_t script_sent(const struct script *script)
-{
-	size_t sent = 0;
-
-	for (size_t i = 0; i < script->count; i++)
-		if (script->steps[i].action == SCRIPT_SEND)
-			sent += script->steps[i].length;
-	return sent;
-}
-
-void script_note_length(struct script *script, size_t offset)
-{
-	assert_true(script->length_count < SCRIPT_LENGTHS);
-	script->lengths[script->length_count++] = script->used + offset;
-}
-
-void script_newstyle(struct script *script, uint16_t flags, uint32_t client_flags)
-{
-	unsigned char greeting[18], answer[4];
-
-	wire_put64(greeting, NBD_MAGIC);
-	wire_put64(greeting + 8, NBD_OPTS_MAGIC);
-	wire_put16(greeting + 16, flags);
-	wire_put32(answer, client_flags);
-	script_add(script, SCRIPT_SEND, greeting, sizeof(greeting));
-	script_add(script, SCRIPT_EXPECT, answer, sizeof(answer));
-}
-
-void script_greeting(struct script *script)
-{
-	script_newstyle(script, NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES,
-		NBD_FLAG_C_FIXED_NEWSTYLE | NBD_FLAG_C_NO_ZEROES);
-}
-
-void script_oldstyle(struct script *script, uint64_t size, uint32_t flags)
-{
-	unsigned char greeting[152] = { 0 };
-
-	wire_put64(greeting, NBD_MAGIC);
-	wire_put64(greeting + 8, NBD_CLISERV_MAGIC);
-	wire_put64(greeting + 16, size);
-	wire_put32(greeting + 24, flags);
-	script_add(script, SCRIPT_SEND, greeting, sizeof(greeting));
-}
-
-void script_expect_option(
-	struct script *script, uint32_t option, const void *data, size_t length)
-{
-	struct nbd_option_header header;
-
-	wire_put64(&header.magic, NBD_OPTS_MAGIC);
-	wire_put32(&header.option, option);
-	wire_put32(&header.length, (uint32_t)length);
-	script_add(script, SCRIPT_EXPECT, &header, sizeof(header));
-	if (length)
-		script_add(script, SCRIPT_EXPECT, data, length);
-}
-
-void script_expect_inquiry(struct script *script, uint32_t option, const char *name)
-{
-	static const unsigned char wishes[] = { 0, 2, 0, 2, 0, 3 };
-	unsigned char data[4 + NBDT_MAX_STRING + sizeof(wishes)];
-	size_t length = strlen(name);
-
-	assert_true(length <= NBDT_MAX_STRING);
-	wire_put32(data, (uint32_t)length);
-	memcpy(data + 4, name, length);
-	memcpy(data + 4 + length, wishes, sizeof(wishes));
-	script_expect_option(script, option, data, 4 + length + sizeof(wishes));
-}
-
-void script_expect_abort(struct script *script)
-{
-	script_expect_option(script, NBD_OPT_ABORT, NULL, 0);
-	script_ack(script, NBD_OPT_ABORT);
-}
-
-void script_reply(
-	struct script *script, uint32_t option, uint32_t reply, const void *data, size_t length)
-{
-	struct nbd_option_reply_header header;
-
-	wire_put64(&header.magic, NBD_OPT_REPLY_MAGIC);
-	wire_put32(&header.option, option);
-	wire_put32(&header.reply, reply);
-	wire_put32(&header.length, (uint32_t)length);
-	script_note_length(script, offsetof(struct nbd_option_reply_header, length));
-	script_add(script, SCRIPT_SEND, &header, sizeof(header));
-	if (length)
-		script_add(script, SCRIPT_SEND, data, length);
-}
-
-void script_ack(struct script *script, uint32_t option)
-{
-	script_reply(script, option, NBD_REP_ACK, NULL, 0);
-}
-
-void script_listed(struct script *script, const char *name, const char *description)
-{
-	unsigned char data[4 + 2 * (NBDT_MAX_STRING + 1)];
-	size_t length = strlen(name);
-	size_t total = 4 + length;
-
-	wire_put32(data, (uint32_t)length);
-	memcpy(data + 4, name, length);
-	if (description) {
-		memcpy(data + total, description, strlen(description));
-		total += strlen(description);
-	}
-	script_note_length(script, sizeof(struct nbd_option_reply_header));
-	script_reply(script, NBD_OPT_LIST, NBD_REP_SERVER, data, total);
-}
-
-void script_info_export(struct script *script, uint32_t option, uint64_t size, uint16_t flags)
-{
-	unsigned char data[12];
-
-	wire_put16(data, NBD_INFO_EXPORT);
-	wire_put64(data + 2, size);
-	wire_put16(data + 10, flags);
-	script_reply(script, option, NBD_REP_INFO, data, sizeof(data));
-}
-
-void script_info_block_size(struct script *script, uint32_t option, uint32_t minimum,
-	uint32_t preferred, uint32_t maximum)
-{
-	unsigned char data[14];
-
-	wire_put16(data, NBD_INFO_BLOCK_SIZE);
-	wire_put32(data + 2, minimum);
-	wire_put32(data + 6, preferred);
-	wire_put32(data + 10, maximum);
-	script_reply(script, option, NBD_REP_INFO, data, sizeof(data));
-}
-
-void script_info_text(
-	struct script *script, uint32_t option, uint16_t information, const char *text)
-{
-	unsigned char data[2 + NBDT_MAX_STRING + 1];
-
-	wire_put16(data, information);
-	memcpy(data + 2, text, strlen(text));
-	script_reply(script, option, NBD_REP_INFO, data, 2 + strlen(text));
-}
 
 struct peer {
 	const struct script *script;
@@ -188,19 +23,38 @@ struct peer {
 	pthread_t thread;
 	size_t left; /* bytes that may still be sent */
 	size_t wrong; /* step, from 1; 0: none */
+	bool encrypted;
+	struct tls_peer tls; /* if it is */
 };
 
-static bool wait_for(int fd, short events, int patience)
+/* True: the client has said something, or left. */
+static bool wait_for_client(struct peer *peer)
 {
-	struct pollfd wait = { .fd = fd, .events = events };
+	struct pollfd wait = { .fd = peer->fd, .events = POLLIN };
 
-	return poll(&wait, 1, patience) == 1;
+	if (peer->encrypted && gnutls_record_check_pending(peer->tls.session))
+		return true;
+	return poll(&wait, 1, PATIENCE) == 1;
 }
 
-static bool send_all(int fd, const unsigned char *bytes, size_t length)
+static ssize_t hear(struct peer *peer, void *bytes, size_t size)
 {
+	ssize_t got;
+
+	if (!peer->encrypted)
+		return recv(peer->fd, bytes, size, 0);
+	do
+		got = gnutls_record_recv(peer->tls.session, bytes, size);
+	while (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED);
+	return got;
+}
+
+static bool send_all(struct peer *peer, const unsigned char *bytes, size_t length)
+{
+	if (peer->encrypted)
+		return tls_say(peer->tls.session, bytes, length);
 	while (length) {
-		ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
+		ssize_t sent = send(peer->fd, bytes, length, MSG_NOSIGNAL);
 		if (sent <= 0)
 			return false;
 		bytes += sent;
@@ -215,7 +69,7 @@ static bool play_send(struct peer *peer, const unsigned char *bytes, size_t leng
 	size_t allowed = length < peer->left ? length : peer->left;
 
 	peer->left -= allowed;
-	return send_all(peer->fd, bytes, allowed) && allowed == length;
+	return send_all(peer, bytes, allowed) && allowed == length;
 }
 
 static bool play_expect(struct peer *peer, const unsigned char *bytes, size_t length)
@@ -224,9 +78,9 @@ static bool play_expect(struct peer *peer, const unsigned char *bytes, size_t le
 		unsigned char got[1024];
 		size_t size = length < sizeof(got) ? length : sizeof(got);
 
-		if (!wait_for(peer->fd, POLLIN, PATIENCE))
+		if (!wait_for_client(peer))
 			return false;
-		ssize_t count = recv(peer->fd, got, size, 0);
+		ssize_t count = hear(peer, got, size);
 		if (count <= 0 || memcmp(got, bytes, (size_t)count) != 0)
 			return false;
 		bytes += count;
@@ -241,7 +95,7 @@ static void play_again_and_again(
 {
 	size_t piece = pause ? 1 : length;
 
-	for (size_t at = 0; send_all(peer->fd, bytes + at, piece); at = (at + piece) % length)
+	for (size_t at = 0; send_all(peer, bytes + at, piece); at = (at + piece) % length)
 		if (pause)
 			poll(NULL, 0, pause);
 }
@@ -251,7 +105,24 @@ static bool wait_for_end(struct peer *peer)
 {
 	unsigned char more;
 
-	return wait_for(peer->fd, POLLIN, PATIENCE) && recv(peer->fd, &more, 1, 0) <= 0;
+	return wait_for_client(peer) && hear(peer, &more, 1) <= 0;
+}
+
+static bool play_tls(struct peer *peer)
+{
+	peer->tls = (struct tls_peer){ .server = true, .keys = "keys.psk" };
+	peer->encrypted = !tls_peer_begin(&peer->tls, peer->fd);
+	if (!peer->encrypted)
+		tls_peer_end(&peer->tls);
+	return peer->encrypted;
+}
+
+/* A server that stops somewhere does so inside of a record; others say goodbye. */
+static void end_tls(struct peer *peer)
+{
+	if (peer->left)
+		tls_leave(peer->tls.session);
+	tls_peer_end(&peer->tls);
 }
 
 static bool play_step(struct peer *peer, const struct script_step *step)
@@ -277,6 +148,8 @@ static bool play_step(struct peer *peer, const struct script_step *step)
 	case SCRIPT_PAUSE:
 		poll(NULL, 0, 200);
 		return true;
+	case SCRIPT_TLS:
+		return play_tls(peer);
 	}
 	return false;
 }
@@ -294,6 +167,8 @@ static void *play(void *arg)
 {
 	struct peer *peer = arg;
 	const struct script *script = peer->script;
+	/* The beginning of one of 256 bytes. */
+	static const unsigned char record[] = { 23, 3, 3, 1, 0, 'x' };
 
 	for (size_t i = 0; i < script->count && !peer->wrong; i++) {
 		if (play_step(peer, &script->steps[i]))
@@ -302,10 +177,14 @@ static void *play(void *arg)
 			peer->wrong = i + 1;
 		break;
 	}
+	if (!peer->left && peer->encrypted)
+		send(peer->fd, record, sizeof(record), MSG_NOSIGNAL);
 	if (!peer->left && script->stall_at_limit)
 		wait_for_end(peer);
 	if (!peer->wrong && !wait_for_end(peer))
 		peer->wrong = script->count + 1;
+	if (peer->encrypted)
+		end_tls(peer);
 	shutdown(peer->fd, SHUT_RDWR);
 	return NULL;
 }

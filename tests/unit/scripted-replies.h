@@ -4,7 +4,7 @@
 #define SCRIPTED_REPLIES_H
 
 #include "nbdtools.h"
-#include "scripted-peer.h"
+#include "script.h"
 
 /* The client asks for them alone (SCRIPT_SIMPLE: for nothing), and gets them. */
 void script_agree(struct script *script, enum script_replies replies);

@@ -264,5 +264,7 @@ int main(void)
 		cmocka_unit_test(rule_24_block_sizes_are_checked),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL)
+	       + cmocka_run_group_tests_name(
+		       "over TLS", tests, scripts_over_tls, scripts_in_the_clear);
 }

@@ -210,7 +210,6 @@ static void rule_41_reply_without_end_is_bounded_by_one_deadline(void **state)
 	struct script *script = fixture->script;
 	struct script *chunk = script_new();
 	struct nbdt_export export;
-	int fd;
 
 	chunk->replies = SCRIPT_STRUCTURED;
 	script_error(chunk, 1, 0, NBD_EIO, "again");
@@ -219,8 +218,7 @@ static void rule_41_reply_without_end_is_bounded_by_one_deadline(void **state)
 	script_expect_request(script, NBD_CMD_READ, 0, 0, LENGTH);
 	script_add(script, SCRIPT_FLOOD, chunk->bytes, chunk->used);
 	free(chunk);
-	fixture->peer = peer_start(script, &fd);
-	assert_int_equal(nbdt_client_adopt(fd, 300, &fixture->client, NULL), 0);
+	fixture_start_within(fixture, 300);
 	assert_int_equal(nbdt_client_negotiate(fixture->client, NBDT_WANT_STRUCTURED, NULL), 0);
 	assert_int_equal(nbdt_client_go(fixture->client, "disk", &export, NULL), 0);
 	nbdt_export_clear(&export);
@@ -266,13 +264,11 @@ static void server_that_takes_no_data_is_not_waited_for_for_ever(void **state)
 	const size_t size = 16 * 1024 * 1024;
 	struct nbdt_export export;
 	unsigned char *data = calloc(1, size);
-	int fd;
 
 	script_go(fixture->script, size, FIXTURE_ALL_FLAGS);
 	script_add(fixture->script, SCRIPT_PAUSE, NULL, 0);
 	script_add(fixture->script, SCRIPT_PAUSE, NULL, 0);
-	fixture->peer = peer_start(fixture->script, &fd);
-	assert_int_equal(nbdt_client_adopt(fd, 100, &fixture->client, NULL), 0);
+	fixture_start_within(fixture, 100);
 	assert_int_equal(nbdt_client_go(fixture->client, "disk", &export, NULL), 0);
 	nbdt_export_clear(&export);
 	assert_int_equal(
@@ -298,5 +294,7 @@ int main(void)
 		TEST(server_that_takes_no_data_is_not_waited_for_for_ever),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL)
+	       + cmocka_run_group_tests_name(
+		       "over TLS", tests, scripts_over_tls, scripts_in_the_clear);
 }

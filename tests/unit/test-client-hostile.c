@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "client-fixture.h"
 #include "hostile-server.h"
 
 #define FLAGS (NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH)
@@ -169,7 +170,7 @@ static void trickling_server_is_bounded_by_one_deadline(void **state)
 	script_add(script, SCRIPT_TRICKLE, reply, sizeof(reply) - 1);
 	struct peer *peer = peer_start(script, &fd);
 	int64_t begin = milliseconds();
-	assert_int_equal(nbdt_client_adopt(fd, 500, &client, NULL), 0);
+	assert_int_equal(adopt_for_script(script, fd, 500, &client, NULL), 0);
 	assert_int_equal(
 		nbdt_client_list(client, count_export, &exports, NULL), -ETIMEDOUT);
 	nbdt_client_close(client);
@@ -190,5 +191,7 @@ int main(void)
 		cmocka_unit_test(trickling_server_is_bounded_by_one_deadline),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL)
+	       + cmocka_run_group_tests_name(
+		       "over TLS", tests, scripts_over_tls, scripts_in_the_clear);
 }

@@ -12,8 +12,7 @@
 
 #include <cmocka.h>
 
-#include "nbdtools.h"
-#include "scripted-peer.h"
+#include "client-fixture.h"
 #include "wire.h"
 
 #define TIMEOUT 2000
@@ -62,7 +61,7 @@ static int list(const struct script *script, struct listing *listing, struct nbd
 	int fd;
 	struct peer *peer = peer_start(script, &fd);
 
-	assert_int_equal(nbdt_client_adopt(fd, TIMEOUT, &client, NULL), 0);
+	assert_int_equal(adopt_for_script(script, fd, TIMEOUT, &client, NULL), 0);
 	int result = nbdt_client_list(client, add, listing, err);
 	nbdt_client_close(client);
 	assert_int_equal(peer_finish(peer), 0);
@@ -226,7 +225,7 @@ static void list_can_be_asked_twice(void **state)
 	script_ack(script, NBD_OPT_LIST);
 	script_expect_abort(script);
 	struct peer *peer = peer_start(script, &fd);
-	assert_int_equal(nbdt_client_adopt(fd, TIMEOUT, &client, NULL), 0);
+	assert_int_equal(adopt_for_script(script, fd, TIMEOUT, &client, NULL), 0);
 	assert_int_equal(nbdt_client_list(client, add, &listing, NULL), 0);
 	assert_int_equal(nbdt_client_list(client, add, &listing, NULL), 0);
 	nbdt_client_close(client);
@@ -244,7 +243,7 @@ static void list_without_end_is_given_up(void **state)
 
 	script_add(*state, SCRIPT_FLOOD, reply, sizeof(reply));
 	struct peer *peer = peer_start(*state, &fd);
-	assert_int_equal(nbdt_client_adopt(fd, 60000, &client, NULL), 0);
+	assert_int_equal(adopt_for_script(*state, fd, 60000, &client, NULL), 0);
 	assert_int_equal(nbdt_client_list(client, add, &listing, NULL), -E2BIG);
 	assert_int_equal(listing.count, 100000);
 	assert_int_equal(nbdt_client_list(client, add, &listing, NULL), -EINVAL);
@@ -263,7 +262,7 @@ static void flood_ends_with_the_deadline(void **state)
 
 	script_add(*state, SCRIPT_FLOOD, reply, sizeof(reply));
 	struct peer *peer = peer_start(*state, &fd);
-	assert_int_equal(nbdt_client_adopt(fd, 500, &client, NULL), 0);
+	assert_int_equal(adopt_for_script(*state, fd, 500, &client, NULL), 0);
 	assert_int_equal(nbdt_client_list(client, add, &listing, NULL), -ETIMEDOUT);
 	nbdt_client_close(client);
 	peer_finish(peer);
@@ -311,5 +310,7 @@ int main(void)
 		TEST(old_servers_cannot_list),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL)
+	       + cmocka_run_group_tests_name(
+		       "over TLS", tests, scripts_over_tls, scripts_in_the_clear);
 }

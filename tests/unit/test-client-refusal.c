@@ -118,5 +118,7 @@ int main(void)
 		TEST(rule_15_long_error_texts_are_cut),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL)
+	       + cmocka_run_group_tests_name(
+		       "over TLS", tests, scripts_over_tls, scripts_in_the_clear);
 }

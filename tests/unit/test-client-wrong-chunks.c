@@ -383,5 +383,7 @@ int main(void)
 		cmocka_unit_test(rule_41_every_context_is_told),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL)
+	       + cmocka_run_group_tests_name(
+		       "over TLS", tests, scripts_over_tls, scripts_in_the_clear);
 }

@@ -25,27 +25,39 @@ static char folder[64];
 static char paths[NAMES][128];
 static pthread_mutex_t paths_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static int run_on_folder(const char *command)
+static int run_on_folder(const char *command, const char *argument)
 {
 	char line[128];
 
-	snprintf(line, sizeof(line), "%s %s", command, folder);
+	snprintf(line, sizeof(line), "%s %s %s", command, folder, argument);
 	return system(line);
+}
+
+static int make_files(const char *which)
+{
+	memset(paths, 0, sizeof(paths));
+	snprintf(folder, sizeof(folder), "/tmp/nbdt-tls-XXXXXX");
+	if (!mkdtemp(folder))
+		return -1;
+	return run_on_folder("tests/make-tls-files", which);
 }
 
 int tls_files_set_up(void **state)
 {
 	(void)state;
-	snprintf(folder, sizeof(folder), "/tmp/nbdt-tls-XXXXXX");
-	if (!mkdtemp(folder))
-		return -1;
-	return run_on_folder("tests/make-tls-files");
+	return make_files("");
+}
+
+int tls_keys_set_up(void **state)
+{
+	(void)state;
+	return make_files("keys");
 }
 
 int tls_files_tear_down(void **state)
 {
 	(void)state;
-	return run_on_folder("rm -r");
+	return run_on_folder("rm -r", "");
 }
 
 /* The tests and their peers ask. */

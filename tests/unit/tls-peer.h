@@ -14,6 +14,8 @@
 /* For cmocka: makes the files once for all tests of a program. */
 int tls_files_set_up(void **state);
 int tls_files_tear_down(void **state);
+/* The pre-shared keys alone, which is quicker. */
+int tls_keys_set_up(void **state);
 /* The path of one of them, such as "good"; lives as long as they do. */
 const char *tls_file(const char *name);
 
