@@ -14,10 +14,13 @@
 #include <cmocka.h>
 
 #include "client-fixture.h"
+#include "heap.h"
 #include "tls-peer.h"
 
 #define TIMEOUT 2000      /* milliseconds */
 #define TLS_TIMEOUT 10000 /* milliseconds for the handshake */
+/* Bytes. 64 names of metadata contexts take half of it, buffers of TLS a third. */
+#define MEMORY_LIMIT ((size_t)512 * 1024)
 
 int fixture_set_up_empty(void **state)
 {
@@ -53,7 +56,7 @@ static int start_tls(struct nbdt_client *client, struct nbdt_error *err)
 	return nbdt_client_start_tls(client, &options, err);
 }
 
-int adopt_for_script(const struct script *script, int fd, unsigned int timeout,
+static int open_client(const struct script *script, int fd, unsigned int timeout,
 	struct nbdt_client **client, struct nbdt_error *err)
 {
 	int result = nbdt_client_adopt(fd, script->tls ? TLS_TIMEOUT : timeout, client, err);
@@ -68,6 +71,30 @@ int adopt_for_script(const struct script *script, int fd, unsigned int timeout,
 	return result;
 }
 
+void check_client_memory(void)
+{
+	size_t peak = heap_peak();
+
+	if (peak > MEMORY_LIMIT)
+		fail_msg("the client had %zu bytes of memory", peak);
+}
+
+int scripted_client_open(const struct script *script, int fd, unsigned int timeout,
+	struct nbdt_client **client, struct nbdt_error *err)
+{
+	heap_watch();
+	int result = open_client(script, fd, timeout, client, err);
+	if (result)
+		check_client_memory();
+	return result;
+}
+
+void scripted_client_close(struct nbdt_client *client)
+{
+	nbdt_client_close(client);
+	check_client_memory();
+}
+
 void fixture_start(struct fixture *fixture)
 {
 	fixture_start_within(fixture, TIMEOUT);
@@ -78,7 +105,7 @@ void fixture_start_within(struct fixture *fixture, unsigned int timeout)
 	int fd;
 
 	fixture->peer = peer_start(fixture->script, &fd);
-	int result = adopt_for_script(
+	int result = scripted_client_open(
 		fixture->script, fd, timeout, &fixture->client, &fixture->err);
 	if (result)
 		fail_msg("%s", fixture->err.text);
@@ -203,8 +230,14 @@ void fixture_check_broken(struct fixture *fixture, const char *name, enum comman
 
 void fixture_finish(struct fixture *fixture)
 {
-	nbdt_client_close(fixture->client);
+	scripted_client_close(fixture->client);
 	assert_int_equal(peer_finish(fixture->peer), 0);
+}
+
+void fixture_leave(struct fixture *fixture)
+{
+	scripted_client_close(fixture->client);
+	peer_finish(fixture->peer);
 }
 
 void fixture_check_failure(struct fixture *fixture, uint32_t option, const char *name, int code,

@@ -26,11 +26,19 @@ int fixture_set_up_empty(void **state);
 int fixture_tear_down(void **state);
 
 /*
- * nbdt_client_adopt(), and TLS if the script has it: then TIMEOUT is for everything behind the
- * handshake together. CLIENT is not set when it fails.
+ * What this thread has allocated since heap_watch() stayed under 512 KiB, which is enough for a
+ * client whatever the server says. Ends the watch.
  */
-int adopt_for_script(const struct script *script, int fd, unsigned int timeout,
+void check_client_memory(void);
+
+/*
+ * nbdt_client_adopt(), and TLS if the script has it: then TIMEOUT is for everything behind the
+ * handshake together. CLIENT is not set when it fails. Its memory is checked, then or once it is
+ * closed.
+ */
+int scripted_client_open(const struct script *script, int fd, unsigned int timeout,
 	struct nbdt_client **client, struct nbdt_error *err);
+void scripted_client_close(struct nbdt_client *client);
 /* Starts the peer, and a client that gets as far as the greeting. */
 void fixture_start(struct fixture *fixture);
 /* The same, with another timeout, in milliseconds. */
@@ -66,6 +74,8 @@ void fixture_check_broken(struct fixture *fixture, const char *name, enum comman
 void fixture_check_error(struct fixture *fixture, int code, const char *word);
 /* Closes the client; the peer must have played all of its script, and heard nothing else. */
 void fixture_finish(struct fixture *fixture);
+/* Closes the client, whatever the peer thinks of that. */
+void fixture_leave(struct fixture *fixture);
 
 /* All of these, for a question that fails. */
 void fixture_check_failure(struct fixture *fixture, uint32_t option, const char *name, int code,

@@ -35,11 +35,11 @@ static int play(const struct script *script, const struct conversation *conversa
 	struct nbdt_client *client;
 	int fd;
 	struct peer *peer = peer_start(script, &fd);
-	int result = adopt_for_script(script, fd, timeout, &client, &err);
+	int result = scripted_client_open(script, fd, timeout, &client, &err);
 
 	if (!result) {
 		result = conversation->converse(client, &err);
-		nbdt_client_close(client);
+		scripted_client_close(client);
 	}
 	if (result) {
 		assert_int_equal(err.code, result);

@@ -10,7 +10,7 @@
 #include "nbd-protocol.h"
 
 #define SCRIPT_STEPS 512
-#define SCRIPT_BYTES (256 * 1024)
+#define SCRIPT_BYTES (320 * 1024)
 #define SCRIPT_LENGTHS 512
 #define SCRIPT_REQUESTS 64
 
@@ -21,6 +21,7 @@ enum script_action {
 	SCRIPT_FLOOD,   /* the bytes again and again, as fast as they go */
 	SCRIPT_CLOSE,
 	SCRIPT_STALL,   /* until the client leaves */
+	SCRIPT_DEAF,    /* until then, taking nothing of what it says */
 	SCRIPT_PAUSE,   /* for 200 ms */
 	SCRIPT_TLS,     /* a handshake; what follows is encrypted */
 };

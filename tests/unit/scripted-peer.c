@@ -27,14 +27,19 @@ struct peer {
 	struct tls_peer tls; /* if it is */
 };
 
+static bool wait_for(struct peer *peer, short events)
+{
+	struct pollfd wait = { .fd = peer->fd, .events = events };
+
+	return poll(&wait, 1, PATIENCE) == 1;
+}
+
 /* True: the client has said something, or left. */
 static bool wait_for_client(struct peer *peer)
 {
-	struct pollfd wait = { .fd = peer->fd, .events = POLLIN };
-
 	if (peer->encrypted && gnutls_record_check_pending(peer->tls.session))
 		return true;
-	return poll(&wait, 1, PATIENCE) == 1;
+	return wait_for(peer, POLLIN);
 }
 
 static ssize_t hear(struct peer *peer, void *bytes, size_t size)
@@ -145,6 +150,8 @@ static bool play_step(struct peer *peer, const struct script_step *step)
 		return true;
 	case SCRIPT_STALL:
 		return wait_for_end(peer);
+	case SCRIPT_DEAF:
+		return wait_for(peer, POLLRDHUP);
 	case SCRIPT_PAUSE:
 		poll(NULL, 0, 200);
 		return true;

@@ -321,9 +321,13 @@ static void too_many_contexts_are_given_up(void **state)
 {
 	struct fixture *fixture = *state;
 
+	char name[NBDT_MAX_STRING + 1];
+
+	memset(name, 'n', NBDT_MAX_STRING);
+	name[NBDT_MAX_STRING] = '\0';
 	script_expect_queries(fixture->script, SET, queries, 1);
 	for (uint32_t i = 0; i <= NBDT_MAX_CONTEXTS; i++)
-		script_context(fixture->script, SET, i, "base:allocation");
+		script_context(fixture->script, SET, i, name);
 	check_broken(fixture, -E2BIG, "64 metadata contexts");
 }
 

@@ -138,8 +138,7 @@ static void informations_without_end_are_given_up(void **state)
 	fixture_start(fixture);
 	assert_int_equal(fixture_ask(fixture, NBD_OPT_GO, "x"), -EPROTO);
 	fixture_check_error(fixture, -EPROTO, "without end");
-	nbdt_client_close(fixture->client);
-	peer_finish(fixture->peer);
+	fixture_leave(fixture);
 }
 
 static void rule_28_oldstyle_size_over_2_to_63_is_refused(void **state)

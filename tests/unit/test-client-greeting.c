@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "nbdtools.h"
-#include "scripted-peer.h"
+#include "client-fixture.h"
 
 #define TIMEOUT 5000 /* milliseconds, never reached */
 #define SHORT 100
@@ -39,7 +39,7 @@ static int adopt(const struct script *script, unsigned int timeout, struct peer 
 
 	*peer = peer_start(script, &fd);
 	*client = NULL;
-	return nbdt_client_adopt(fd, timeout, client, err);
+	return scripted_client_open(script, fd, timeout, client, err);
 }
 
 /* Connects, and leaves at once. */
@@ -50,7 +50,7 @@ static void check_handshake(const struct script *script, enum nbdt_handshake han
 
 	assert_int_equal(adopt(script, TIMEOUT, &peer, &client, NULL), 0);
 	assert_int_equal(nbdt_client_handshake(client), handshake);
-	nbdt_client_close(client);
+	scripted_client_close(client);
 	assert_int_equal(peer_finish(peer), 0);
 }
 
@@ -133,7 +133,7 @@ static void server_that_left_is_closed_without_a_word(void **state)
 	script_add(script, SCRIPT_CLOSE, NULL, 0);
 	assert_int_equal(adopt(script, TIMEOUT, &peer, &client, NULL), 0);
 	peer_finish(peer);
-	nbdt_client_close(client);
+	scripted_client_close(client);
 }
 
 static void rule_2_wrong_first_magic_is_no_nbd_server(void **state)
@@ -206,7 +206,7 @@ static void no_socket_is_taken_before_an_export_is_chosen(void **state)
 	assert_int_equal(adopt(*state, TIMEOUT, &peer, &client, NULL), 0);
 	assert_int_equal(nbdt_client_take_socket(client, &err), -EINVAL);
 	assert_int_equal(err.code, -EINVAL);
-	nbdt_client_close(client);
+	scripted_client_close(client);
 	assert_int_equal(peer_finish(peer), 0);
 }
 
@@ -220,7 +220,7 @@ static void oldstyle_socket_can_be_taken_at_once_and_only_once(void **state)
 	int fd = nbdt_client_take_socket(client, NULL);
 	assert_true(fd >= 0);
 	assert_int_equal(nbdt_client_take_socket(client, NULL), -EINVAL);
-	nbdt_client_close(client);
+	scripted_client_close(client);
 	assert_false(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	close(fd);
 	assert_int_equal(peer_finish(peer), 0);

@@ -253,8 +253,7 @@ static void endless_progress_is_bounded_by_the_limit(void **state)
 		-ETIMEDOUT);
 	assert_in_range(milliseconds() - begin, 490, 3500);
 	assert_non_null(strstr(fixture->err.text, "in the time that it had"));
-	nbdt_client_close(fixture->client);
-	peer_finish(fixture->peer);
+	fixture_leave(fixture);
 }
 
 /* It takes nothing, while the client writes more than sockets hold. */
@@ -266,15 +265,13 @@ static void server_that_takes_no_data_is_not_waited_for_for_ever(void **state)
 	unsigned char *data = calloc(1, size);
 
 	script_go(fixture->script, size, FIXTURE_ALL_FLAGS);
-	script_add(fixture->script, SCRIPT_PAUSE, NULL, 0);
-	script_add(fixture->script, SCRIPT_PAUSE, NULL, 0);
+	script_add(fixture->script, SCRIPT_DEAF, NULL, 0);
 	fixture_start_within(fixture, 100);
 	assert_int_equal(nbdt_client_go(fixture->client, "disk", &export, NULL), 0);
 	nbdt_export_clear(&export);
 	assert_int_equal(
 		nbdt_client_pwrite(fixture->client, data, size, 0, 0, &fixture->err), -ETIMEDOUT);
-	nbdt_client_close(fixture->client);
-	peer_finish(fixture->peer);
+	fixture_leave(fixture);
 	free(data);
 }
 

@@ -170,10 +170,10 @@ static void trickling_server_is_bounded_by_one_deadline(void **state)
 	script_add(script, SCRIPT_TRICKLE, reply, sizeof(reply) - 1);
 	struct peer *peer = peer_start(script, &fd);
 	int64_t begin = milliseconds();
-	assert_int_equal(adopt_for_script(script, fd, 500, &client, NULL), 0);
+	assert_int_equal(scripted_client_open(script, fd, 500, &client, NULL), 0);
 	assert_int_equal(
 		nbdt_client_list(client, count_export, &exports, NULL), -ETIMEDOUT);
-	nbdt_client_close(client);
+	scripted_client_close(client);
 	assert_in_range(milliseconds() - begin, 490, 5000);
 	peer_finish(peer);
 	free(script);

@@ -61,9 +61,9 @@ static int list(const struct script *script, struct listing *listing, struct nbd
 	int fd;
 	struct peer *peer = peer_start(script, &fd);
 
-	assert_int_equal(adopt_for_script(script, fd, TIMEOUT, &client, NULL), 0);
+	assert_int_equal(scripted_client_open(script, fd, TIMEOUT, &client, NULL), 0);
 	int result = nbdt_client_list(client, add, listing, err);
-	nbdt_client_close(client);
+	scripted_client_close(client);
 	assert_int_equal(peer_finish(peer), 0);
 	return result;
 }
@@ -225,10 +225,10 @@ static void list_can_be_asked_twice(void **state)
 	script_ack(script, NBD_OPT_LIST);
 	script_expect_abort(script);
 	struct peer *peer = peer_start(script, &fd);
-	assert_int_equal(adopt_for_script(script, fd, TIMEOUT, &client, NULL), 0);
+	assert_int_equal(scripted_client_open(script, fd, TIMEOUT, &client, NULL), 0);
 	assert_int_equal(nbdt_client_list(client, add, &listing, NULL), 0);
 	assert_int_equal(nbdt_client_list(client, add, &listing, NULL), 0);
-	nbdt_client_close(client);
+	scripted_client_close(client);
 	assert_int_equal(peer_finish(peer), 0);
 	assert_string_equal(listing.text, "one=NULL;two=NULL;");
 }
@@ -243,11 +243,11 @@ static void list_without_end_is_given_up(void **state)
 
 	script_add(*state, SCRIPT_FLOOD, reply, sizeof(reply));
 	struct peer *peer = peer_start(*state, &fd);
-	assert_int_equal(adopt_for_script(*state, fd, 60000, &client, NULL), 0);
+	assert_int_equal(scripted_client_open(*state, fd, 60000, &client, NULL), 0);
 	assert_int_equal(nbdt_client_list(client, add, &listing, NULL), -E2BIG);
 	assert_int_equal(listing.count, 100000);
 	assert_int_equal(nbdt_client_list(client, add, &listing, NULL), -EINVAL);
-	nbdt_client_close(client);
+	scripted_client_close(client);
 	peer_finish(peer);
 }
 
@@ -262,9 +262,9 @@ static void flood_ends_with_the_deadline(void **state)
 
 	script_add(*state, SCRIPT_FLOOD, reply, sizeof(reply));
 	struct peer *peer = peer_start(*state, &fd);
-	assert_int_equal(adopt_for_script(*state, fd, 500, &client, NULL), 0);
+	assert_int_equal(scripted_client_open(*state, fd, 500, &client, NULL), 0);
 	assert_int_equal(nbdt_client_list(client, add, &listing, NULL), -ETIMEDOUT);
-	nbdt_client_close(client);
+	scripted_client_close(client);
 	peer_finish(peer);
 }
 

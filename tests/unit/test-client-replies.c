@@ -381,14 +381,12 @@ static void each_operation_has_its_own_time(void **state)
 {
 	const struct timespec pause = { .tv_nsec = 600 * 1000 * 1000 };
 	struct fixture *fixture = *state;
-	int fd;
 
 	script_go(fixture->script, SIZE, FIXTURE_ALL_FLAGS);
 	script_expect_request(fixture->script, NBD_CMD_FLUSH, 0, 0, 0);
 	script_answer(fixture->script, 1, 0);
 	script_expect_disconnect(fixture->script);
-	fixture->peer = peer_start(fixture->script, &fd);
-	assert_int_equal(nbdt_client_adopt(fd, 500, &fixture->client, NULL), 0);
+	fixture_start_within(fixture, 500);
 	assert_int_equal(fixture_ask(fixture, NBD_OPT_GO, "disk"), 0);
 	nanosleep(&pause, NULL);
 	assert_int_equal(nbdt_client_flush(fixture->client, &fixture->err), 0);
