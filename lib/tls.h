@@ -74,6 +74,7 @@ struct tls_transport {
 	size_t held; /* bytes of the caller's among them, which are not reported as taken yet */
 	/* Encrypted, received. */
 	size_t input_begin, input_end;
+	size_t without_data; /* bytes that GnuTLS took since it last gave some */
 	unsigned char input[TLS_INPUT];
 	unsigned char record[TLS_RECORD]; /* where small pieces are gathered */
 };

@@ -15,6 +15,11 @@
 #define BATCH (4 * TLS_RECORD)
 /* Records without data in a row (tickets, changes of keys): an honest peer sends a few. */
 #define EMPTY_RECORDS 100
+/*
+ * Bytes from one record with data to the next, or of the whole handshake. GnuTLS has the same limit
+ * for a handshake, but gathers each message first, and that may have 16 MiB.
+ */
+#define WITHOUT_DATA ((size_t)128 * 1024)
 
 static bool reserve(struct tls_transport *tls, size_t size)
 {
@@ -86,6 +91,13 @@ static ssize_t pull(gnutls_transport_ptr_t arg, void *buffer, size_t size)
 	size_t there = tls->input_end - tls->input_begin;
 	if (size > there)
 		size = there;
+	tls->without_data += size;
+	if (tls->without_data > WITHOUT_DATA) {
+		tls->transport.reason = "too much was sent that is no data";
+		tls->socket_error = -EPROTO;
+		gnutls_transport_set_errno(tls->session, EPROTO);
+		return -1;
+	}
 	memcpy(buffer, tls->input + tls->input_begin, size);
 	tls->input_begin += size;
 	return (ssize_t)size;
@@ -142,8 +154,10 @@ static ssize_t receive_record(struct tls_transport *tls, void *buffer, size_t si
 		tls->dry = false;
 		ssize_t got = gnutls_record_recv(tls->session, buffer, size);
 
-		if (got > 0)
+		if (got > 0) {
+			tls->without_data = 0;
 			return got;
+		}
 		if (got == GNUTLS_E_AGAIN && tls->dry)
 			return -EAGAIN;
 		if (!got || (tls->hung_up && !is_alert((int)got))) {

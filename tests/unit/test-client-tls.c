@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "client-fixture.h"
+#include "heap.h"
 #include "tls-peer.h"
 #include "wire.h"
 
@@ -54,6 +55,7 @@ static int begin(struct link *link, unsigned int timeout)
 	int fd;
 
 	tls_peer_start(&link->peer, &fd);
+	heap_watch();
 	assert_int_equal(nbdt_client_adopt(fd, timeout, &link->client, &link->err), 0);
 	assert_false(nbdt_client_uses_tls(link->client));
 	return nbdt_client_start_tls(link->client, &link->options, &link->err);
@@ -63,6 +65,7 @@ static int begin(struct link *link, unsigned int timeout)
 static int end(struct link *link)
 {
 	nbdt_client_close(link->client);
+	check_client_memory();
 	return tls_peer_finish(&link->peer);
 }
 
@@ -394,10 +397,12 @@ static int converse_through_relay(struct link *link, size_t limit, bool stall, u
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	relay.client = pair[1];
 	assert_int_equal(pthread_create(&relay.thread, NULL, run_relay, &relay), 0);
+	heap_watch();
 	assert_int_equal(nbdt_client_adopt(pair[0], TIMEOUT, &link->client, NULL), 0);
 	nbdt_client_limit(link->client, time);
 	int result = nbdt_client_start_tls(link->client, &link->options, &link->err);
 	nbdt_client_close(link->client);
+	check_client_memory();
 	pthread_join(relay.thread, NULL);
 	tls_peer_finish(&link->peer);
 	return result;
@@ -442,29 +447,71 @@ static void server_may_hang_up_anywhere_in_the_handshake(void **state)
 	}
 }
 
-/* A warning that never ends: 20 ms for each byte. */
-static void trickle_in_the_handshake_has_an_end(void **state)
+/* The server agrees on TLS, and then says these bytes again and again. The error says WORD. */
+static void check_failing_handshake(enum script_action action, const void *bytes, size_t length,
+	unsigned int timeout, const char *word)
 {
-	static const unsigned char warning[] = { 21, 3, 3, 0, 2, 1, 112 };
-	struct fixture *fixture = *state;
 	const struct nbdt_tls_options options = {
 		.certificates = tls_file("good"),
 		.hostname = "localhost",
 		.verify_peer = true,
 	};
+	struct script *script = script_new();
 	struct nbdt_client *client;
+	struct nbdt_error err = { 0 };
 	int fd;
 
-	script_greeting(fixture->script);
-	script_expect_option(fixture->script, NBD_OPT_STARTTLS, NULL, 0);
-	script_ack(fixture->script, NBD_OPT_STARTTLS);
-	script_add(fixture->script, SCRIPT_TRICKLE, warning, sizeof(warning));
-	struct peer *peer = peer_start(fixture->script, &fd);
-	assert_int_equal(nbdt_client_adopt(fd, 300, &client, NULL), 0);
-	int result = nbdt_client_start_tls(client, &options, &fixture->err);
+	script_greeting(script);
+	script_expect_option(script, NBD_OPT_STARTTLS, NULL, 0);
+	script_ack(script, NBD_OPT_STARTTLS);
+	/* Until the client has begun, it would be told that nothing may be said. */
+	script_add(script, SCRIPT_EXPECT, "\x16", 1);
+	script_add(script, action, bytes, length);
+	struct peer *peer = peer_start(script, &fd);
+	assert_int_equal(scripted_client_open(script, fd, timeout, &client, NULL), 0);
+	int result = nbdt_client_start_tls(client, &options, &err);
 	assert_true(result == -ETIMEDOUT || result == -EPROTO || result == -EREMOTEIO);
-	nbdt_client_close(client);
+	if (!strstr(err.text, word))
+		fail_msg("'%s' does not say '%s'", err.text, word);
+	scripted_client_close(client);
 	peer_finish(peer);
+	free(script);
+}
+
+/* A warning that never ends: 20 ms for each byte. */
+static void trickle_in_the_handshake_has_an_end(void **state)
+{
+	static const unsigned char warning[] = { 21, 3, 3, 0, 2, 1, 112 };
+
+	(void)state;
+	check_failing_handshake(SCRIPT_TRICKLE, warning, sizeof(warning), 300, "TLS");
+}
+
+/* The first record begins with a message's type and its length of 24 bits, the others go on. */
+static void messages_in_the_handshake_are_bounded(void **state)
+{
+	static const unsigned char server_hello = 2, certificate = 11;
+	unsigned char record[5 + 4096] = { 22, 3, 3, 4096 >> 8, 0, 0, 0xff, 0xff, 0xff };
+
+	(void)state;
+	record[5] = server_hello;
+	check_failing_handshake(SCRIPT_FLOOD, record, sizeof(record), TIMEOUT,
+		"too much was sent that is no data");
+	record[5] = certificate;
+	check_failing_handshake(SCRIPT_FLOOD, record, sizeof(record), TIMEOUT,
+		"too much was sent that is no data");
+}
+
+static void records_in_the_handshake_are_bounded(void **state)
+{
+	static const unsigned char empty[] = { 22, 3, 3, 0, 0 };
+	static const unsigned char change[] = { 20, 3, 3, 0, 1, 1 };
+	static const unsigned char warning[] = { 21, 3, 3, 0, 2, 1, 112 };
+
+	(void)state;
+	check_failing_handshake(SCRIPT_FLOOD, empty, sizeof(empty), 300, "TLS");
+	check_failing_handshake(SCRIPT_FLOOD, change, sizeof(change), 300, "TLS");
+	check_failing_handshake(SCRIPT_FLOOD, warning, sizeof(warning), 300, "TLS");
 }
 
 static void tls_is_started_once_and_first(void **state)
@@ -565,7 +612,9 @@ int main(void)
 		cmocka_unit_test(rule_18_plaintext_inside_the_handshake_is_refused),
 		cmocka_unit_test(server_may_stall_anywhere_in_the_handshake),
 		cmocka_unit_test(server_may_hang_up_anywhere_in_the_handshake),
-		SCRIPTED(trickle_in_the_handshake_has_an_end),
+		cmocka_unit_test(trickle_in_the_handshake_has_an_end),
+		cmocka_unit_test(messages_in_the_handshake_are_bounded),
+		cmocka_unit_test(records_in_the_handshake_are_bounded),
 		cmocka_unit_test(tls_is_started_once_and_first),
 		SCRIPTED(tls_does_not_start_after_other_agreements),
 		cmocka_unit_test(encrypted_socket_is_not_for_the_kernel),

@@ -490,6 +490,20 @@ static void client_may_vanish_in_a_tls_handshake(void **state)
 	assert_int_equal(end(fixture), -ECONNRESET);
 }
 
+/* A hello of 16 MiB in many records, of which the first 256 KiB come. */
+static void messages_in_the_handshake_are_bounded(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned char record[5 + 4096] = { 22, 3, 1, 4096 >> 8, 0, 1, 0xff, 0xff, 0xff };
+
+	start(fixture);
+	assert_int_equal(ask_plainly(fixture, NBD_OPT_STARTTLS, NULL, 0), NBD_REP_ACK);
+	for (int i = 0; i < 64; i++)
+		send_bytes(fixture->fd, record, sizeof(record));
+	assert_true(at_end(fixture->fd));
+	assert_int_equal(end(fixture), -EPROTO);
+}
+
 static void begin_transmission(struct fixture *fixture)
 {
 	start(fixture);
@@ -679,6 +693,7 @@ int main(void)
 		TEST(slow_tls_handshake_times_out),
 		TEST(stop_ends_a_tls_handshake_at_once),
 		TEST(client_may_vanish_in_a_tls_handshake),
+		TEST(messages_in_the_handshake_are_bounded),
 		TEST(data_comes_back_as_it_was_written),
 		TEST(many_requests_in_one_record_are_all_answered),
 		TEST(replies_wait_for_a_slow_client),
