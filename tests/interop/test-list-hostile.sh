@@ -3,34 +3,8 @@
 # Whatever a server lists, nbd-list ends with a whole document in bounded memory, fit for a terminal.
 # shellcheck source=tests/interop/common.sh
 . "$(dirname "$0")/common.sh"
-here=$(cd "$(dirname "$0")" && pwd)
-list=$BUILD/bin/nbd-list
-
-# against MODE STATUS OPTION…: nbd-list ends so; its output is in out and said. 96 MiB leave room for sanitizers.
-against() {
-	local mode=$1 wanted=$2 status=0
-	shift 2
-	serve_by "$here/hostile-lister" "$socket" "$mode"
-	python3 -c '
-import resource, subprocess, sys
-status = subprocess.run(sys.argv[1:], timeout=30).returncode
-used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-sys.exit(f"{used} MiB of memory" if used > 96 else status)' \
-		"$list" "$@" -u "$socket" >out 2>said || status=$?
-	end_peer
-	((status == wanted)) || fail "$mode: status $status: $(<said)"
-}
-
-# lists MODE STATUS FILTER EXPECTED: its JSON is whole, and jq says so of it.
-lists() {
-	against "$1" "$2" --json
-	jq -e . out >/dev/null || fail "$1: no JSON: $(tail -c 200 out)"
-	expect_json "$3" "$4" out
-	against "$1" "$2"
-	if LC_ALL=C grep -q $'[\x01-\x08\x0b-\x1f\x7f]' out || grep -q $'\u009b' out; then
-		fail "$1: not fit for a terminal: $(head -c 1000 out | cat -v)"
-	fi
-}
+# shellcheck source=tests/interop/hostile.sh
+. "$(dirname "$0")/hostile.sh"
 
 count='(.exports | length), (.error | sub(".*lists"; "lists"))'
 lists list_for_ever 1 "$count" '100000 lists more than 100000 exports'
@@ -46,6 +20,11 @@ lists info_for_ever 1 '.exports[] | has("error")' 'true true'
 lists contexts_for_ever 1 '.exports[].error | sub(".*lists"; "lists")' \
 	'lists more than 100000 metadata contexts lists more than 100000 metadata contexts'
 lists contexts_long 1 '.exports[0].error' "the server's names of metadata contexts are too long together"
+lists contexts_many 0 '.exports[] | has("error"), (.contexts | length)' 'false 5000 false 5000'
+lists lie_about_list 1 '.error | sub(".*protocol: "; "")' 'a reply to LIST of 4294967295 bytes'
+lists lie_about_info 1 '.exports[0].error | sub(".*protocol: "; "")' 'a reply to INFO of 4294967295 bytes'
+lists lie_about_contexts 1 '.exports[0].error | sub(".*protocol: "; "")' \
+	'a reply to LIST_META_CONTEXT of 4294967295 bytes'
 lists contexts_refused 0 '.exports[] | ."export-size", (.contexts | length)' '1048576 0 1048576 0'
 same_text 1 "$(grep -c 'none for you' said)"
 lists ugly_names 1 '.exports[] | ."export-name" | @json' \
@@ -65,6 +44,9 @@ grep -q 'too many extents to be kept: --totals' said
 [[ ! -s out ]]
 against map_types 1 --map --totals
 grep -q 'too many types' said
+[[ ! -s out ]]
+against map_lies 1 --map --json
+grep -q 'it sends more than 2^20 extents' said
 [[ ! -s out ]]
 
 # What was asked for counts, not what is selected.
