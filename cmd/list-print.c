@@ -38,7 +38,7 @@ static void write_facts(struct json_writer *json, const struct listed_export *ex
 		json_number(json, "block_size_maximum", facts->block_maximum);
 	}
 	json_number(json, "export-size", facts->size);
-	format_size(facts->size, size, sizeof(size));
+	format_whole_size(facts->size, size, sizeof(size));
 	json_string(json, "export-size-str", size);
 }
 

@@ -121,6 +121,18 @@ void table_set(struct table *table, size_t column, const char *text)
 	scols_line_refer_column_data(table->row, table->shown[column], copy);
 }
 
+void format_whole_size(uint64_t bytes, char *text, size_t size)
+{
+	static const char *const units[] = { "", "K", "M", "G", "T", "P", "E" };
+	size_t unit = 0;
+
+	while (bytes && bytes % 1024 == 0 && unit < sizeof(units) / sizeof(units[0]) - 1) {
+		bytes /= 1024;
+		unit++;
+	}
+	snprintf(text, size, "%" PRIu64 "%s", bytes, units[unit]);
+}
+
 void format_size(uint64_t bytes, char *text, size_t size)
 {
 	static const char units[] = "BKMGTPE";

@@ -58,6 +58,8 @@ enum command_status table_print(struct table *table);
 
 /* 1.5G, 512B, 10M: one digit after the point where it says something. */
 void format_size(uint64_t bytes, char *text, size_t size);
+/* 1536, 512, 10M: in the largest unit that it is a multiple of, as nbdinfo has it. */
+void format_whole_size(uint64_t bytes, char *text, size_t size);
 
 /* The part of a help text that describes the columns, which are OF what (" of exports", or ""). */
 void print_column_help(const char *of, const struct column *columns, size_t count);

@@ -250,8 +250,9 @@ static void set_limits(struct file_device *file, const struct stat *stat)
 	device->can_fua = true;
 	/* One page cache, and one descriptor that fdatasync() is called on. */
 	device->can_multi_conn = true;
-	if (file->block_device)
-		device->rotational = read_queue_number(stat->st_rdev, "rotational") == 1;
+	/* A file is on the medium that its filesystem is on; where that has several, nobody can tell. */
+	device->rotational = read_queue_number(file->block_device ? stat->st_rdev : stat->st_dev,
+				     "rotational") == 1;
 }
 
 static int set_size(struct file_device *file, const char *path, int64_t backing, uint64_t *lost,

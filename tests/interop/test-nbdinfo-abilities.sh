@@ -4,17 +4,22 @@
 # shellcheck source=tests/interop/common.sh
 . "$(dirname "$0")/common.sh"
 truncate -s 1M disk.img
+# Of the disk on which the file is, or of which that is a partition.
+disk=/sys/dev/block/$(stat -c %Hd:%Ld disk.img)
+rotational=false
+if grep -qs 1 "$disk"/{,../}queue/rotational; then
+	rotational=true
+fi
 
 check() {
-	local ability property
+	local ability
 	serve disk=disk.img
 	for ability in connect read flush fua zero multi-conn cache write trim fast-zero df; do
 		nbdinfo --can "$ability" "$uri" || fail "cannot $ability"
 	done
 	nbdinfo --is structured-reply "$uri" || fail "no structured replies"
-	for property in read-only rotational; do
-		expect_failure nbdinfo --is "$property" "$uri"
-	done
+	expect_failure nbdinfo --is read-only "$uri"
+	expect_json '.exports[0].is_rotational' "$rotational" <(nbdinfo --json "$uri")
 	if [[ $way == plain ]]; then
 		expect_failure nbdinfo --is tls "$uri"
 	else
