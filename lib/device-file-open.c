@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "backoff.h"
@@ -240,6 +242,14 @@ static uint32_t preferred_size(uint64_t value, uint32_t minimum)
 	return size > minimum ? size : minimum;
 }
 
+static bool lies_in_memory(int fd)
+{
+	struct statfs statfs;
+
+	return !fstatfs(fd, &statfs)
+	       && (statfs.f_type == TMPFS_MAGIC || statfs.f_type == RAMFS_MAGIC);
+}
+
 static void set_limits(struct file_device *file, const struct stat *stat)
 {
 	struct nbdt_device *device = &file->device;
@@ -250,7 +260,7 @@ static void set_limits(struct file_device *file, const struct stat *stat)
 	device->can_fua = true;
 	/* One page cache, and one descriptor that fdatasync() is called on. */
 	device->can_multi_conn = true;
-	/* A file is on the medium that its filesystem is on; where that has several, nobody can tell. */
+	/* A file is on the medium of its filesystem; where that has several, nobody can tell. */
 	device->rotational = read_queue_number(file->block_device ? stat->st_rdev : stat->st_dev,
 				     "rotational") == 1;
 }
@@ -323,6 +333,7 @@ static int set_up(struct file_device *file, const char *path,
 	find_abilities(file, options, stat, backing);
 	file->device.version = time_of_change(file, stat) + file->offset;
 	set_limits(file, stat);
+	file->in_memory = !file->block_device && lies_in_memory(file->fd);
 	if (facts)
 		fill_facts(file, options, stat, lost, facts);
 	return 0;

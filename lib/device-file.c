@@ -17,6 +17,7 @@
 #include "device-file.h"
 
 #define CACHE_MAXIMUM NBDT_MAX_PAYLOAD /* bytes read ahead for one request */
+#define LARGE_WRITE (256u * 1024)      /* bytes */
 
 static struct file_device *to_file(const struct nbdt_device *device)
 {
@@ -34,22 +35,21 @@ static int choose_fd(const struct file_device *file, uint64_t offset, uint64_t l
 	return file->fd;
 }
 
-/*
- * What an attempt that must not wait gives: short, unsupported here and "would block" are all one
- * to the caller.
- */
-static int nowait_result(ssize_t done, uint64_t length)
-{
-	if (done >= 0)
-		return (uint64_t)done == length ? 0 : -EAGAIN;
-	return errno == EOPNOTSUPP || errno == EINTR ? -EAGAIN : -errno;
-}
-
-static int read_nowait(int fd, const struct nbdt_request *request, off_t at)
+/* A read that is not done at once has done nothing, as far as the caller is concerned. */
+static int read_nowait(
+	struct file_device *file, int fd, const struct nbdt_request *request, off_t at)
 {
 	struct iovec vector = { .iov_base = request->buffer, .iov_len = request->length };
 
-	return nowait_result(preadv2(fd, &vector, 1, at, RWF_NOWAIT), request->length);
+	/* Direct I/O would not wait before it is submitted, but then for all of it. */
+	if (fd == file->direct_fd || atomic_load_explicit(&file->no_nowait, memory_order_relaxed))
+		return -EAGAIN;
+	ssize_t done = preadv2(fd, &vector, 1, at, RWF_NOWAIT);
+	if (done >= 0)
+		return (uint64_t)done == request->length ? 0 : -EAGAIN;
+	if (errno == EOPNOTSUPP)
+		atomic_store_explicit(&file->no_nowait, true, memory_order_relaxed);
+	return errno == EOPNOTSUPP || errno == EINTR ? -EAGAIN : -errno;
 }
 
 static int file_pread(struct nbdt_device *device, struct nbdt_request *request)
@@ -60,8 +60,8 @@ static int file_pread(struct nbdt_device *device, struct nbdt_request *request)
 	off_t at = (off_t)(file->offset + request->offset);
 	int fd = choose_fd(file, (uint64_t)at, left);
 
-	if (request->flags & NBDT_REQUEST_NOWAIT)
-		return read_nowait(fd, request, at);
+	if (request->flags & NBDT_REQUEST_NOWAIT && !file->in_memory)
+		return read_nowait(file, fd, request, at);
 	while (left) {
 		ssize_t done = pread(fd, to, left, at);
 		if (done < 0 && errno == EINTR)
@@ -80,12 +80,15 @@ static int file_pread(struct nbdt_device *device, struct nbdt_request *request)
 	return 0;
 }
 
-static int write_nowait(int fd, const struct nbdt_request *request, off_t at)
+/*
+ * The page cache takes a small write without waiting, as a rule, but filesystems do not say so:
+ * most refuse RWF_NOWAIT. A large one is better copied while others are received.
+ */
+static bool would_wait(
+	const struct file_device *file, int fd, const struct nbdt_request *request)
 {
-	struct iovec vector = { .iov_base = request->buffer, .iov_len = request->length };
-	int flags = RWF_NOWAIT | (request->flags & NBDT_REQUEST_FUA ? RWF_DSYNC : 0);
-
-	return nowait_result(pwritev2(fd, &vector, 1, at, flags), request->length);
+	return fd == file->direct_fd || request->flags & NBDT_REQUEST_FUA
+	       || request->length >= LARGE_WRITE;
 }
 
 static int file_pwrite(struct nbdt_device *device, struct nbdt_request *request)
@@ -96,8 +99,8 @@ static int file_pwrite(struct nbdt_device *device, struct nbdt_request *request)
 	int flags = request->flags & NBDT_REQUEST_FUA ? RWF_DSYNC : 0;
 	int fd = choose_fd(file, (uint64_t)at, left.iov_len);
 
-	if (request->flags & NBDT_REQUEST_NOWAIT)
-		return write_nowait(fd, request, at);
+	if (request->flags & NBDT_REQUEST_NOWAIT && would_wait(file, fd, request))
+		return -EAGAIN;
 	while (left.iov_len) {
 		ssize_t done = pwritev2(fd, &left, 1, at, flags);
 		if (done < 0 && errno == EINTR)

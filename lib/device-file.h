@@ -29,9 +29,11 @@ struct file_device {
 	uint32_t rounding;    /* bytes: size is a multiple of it */
 	uint32_t sector;      /* of a block device, bytes: discards must be aligned to it */
 	bool block_device;
+	bool in_memory;       /* the filesystem has no storage to wait for */
 	bool keep_allocated;  /* punch no holes, not even for zeroes */
 	atomic_bool no_zero_range; /* the filesystem refused it once */
 	atomic_bool no_punch;
+	atomic_bool no_nowait; /* it cannot tell whether a read would wait */
 	struct known_data known_data;
 };
 

@@ -5,6 +5,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "device-overlay.h"
@@ -102,13 +103,15 @@ static void note_end(struct nbdt_request *request, int result)
 	sem_post(&waiting->done);
 }
 
-static int read_base(struct overlay *overlay, void *buffer, uint64_t offset, uint64_t length)
+static int read_base(struct overlay *overlay, void *buffer, uint64_t offset, uint64_t length,
+	unsigned int flags)
 {
 	struct waiting waiting = {
 		.request = {
 			.offset = offset,
 			.length = length,
 			.buffer = buffer,
+			.flags = flags,
 			.complete = note_end,
 		},
 	};
@@ -124,22 +127,33 @@ static int read_base(struct overlay *overlay, void *buffer, uint64_t offset, uin
 	return result;
 }
 
+/* What is in memory need not be waited for. */
+static int read_own(struct overlay *overlay, void *buffer, uint64_t offset, uint64_t length,
+	unsigned int flags)
+{
+	struct iovec vector = { .iov_base = buffer, .iov_len = length };
+	uint64_t at = overlay->data_start + offset;
+
+	if (!flags || overlay->volatile_only)
+		return overlay_read_file(overlay->fd, buffer, length, at);
+	ssize_t got = preadv2(overlay->fd, &vector, 1, (off_t)at, RWF_NOWAIT);
+	return got >= 0 && (uint64_t)got == length ? 0 : -EAGAIN;
+}
+
 static int overlay_pread(struct nbdt_device *device, struct nbdt_request *request)
 {
 	struct overlay *overlay = to_overlay(device);
+	unsigned int flags = request->flags & NBDT_REQUEST_NOWAIT;
 	struct piece piece = { 0 };
 	int result = 0;
 
-	if (request->flags & NBDT_REQUEST_NOWAIT)
-		return -EAGAIN;
 	while (!result && next_piece(request, &piece)) {
 		unsigned char *to = (unsigned char *)request->buffer + piece.done;
 
 		if (overlay_has(overlay, piece.cluster))
-			result = overlay_read_file(overlay->fd, to, piece.length,
-				overlay->data_start + piece.offset);
+			result = read_own(overlay, to, piece.offset, piece.length, flags);
 		else
-			result = read_base(overlay, to, piece.offset, piece.length);
+			result = read_base(overlay, to, piece.offset, piece.length, flags);
 	}
 	return result;
 }
@@ -153,7 +167,7 @@ static int copy_up(struct overlay *overlay, const struct piece *piece)
 	unsigned char *data = aligned_alloc(4096, OVERLAY_CLUSTER);
 	if (!data)
 		return -ENOMEM;
-	int result = read_base(overlay, data, start, length);
+	int result = read_base(overlay, data, start, length, 0);
 	if (!result)
 		result = overlay_write_file(
 			overlay->fd, data, length, overlay->data_start + start);
@@ -206,13 +220,23 @@ static int finish_change(
 	return !result && request->flags & NBDT_REQUEST_FUA ? overlay_sync(overlay) : result;
 }
 
+/* The page cache takes what is small, as a rule, if nothing has to be copied first. */
+static bool write_would_wait(const struct overlay *overlay, const struct nbdt_request *request)
+{
+	uint64_t last = request->offset + request->length - 1;
+
+	return request->flags & NBDT_REQUEST_FUA || request->length > OVERLAY_CLUSTER
+	       || !overlay_has(overlay, request->offset / OVERLAY_CLUSTER)
+	       || !overlay_has(overlay, last / OVERLAY_CLUSTER);
+}
+
 static int overlay_pwrite(struct nbdt_device *device, struct nbdt_request *request)
 {
 	struct overlay *overlay = to_overlay(device);
 	struct piece piece = { 0 };
 	int result = 0;
 
-	if (request->flags & NBDT_REQUEST_NOWAIT)
+	if (request->flags & NBDT_REQUEST_NOWAIT && write_would_wait(overlay, request))
 		return -EAGAIN;
 	while (!result && next_piece(request, &piece))
 		result = write_piece(

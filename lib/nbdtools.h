@@ -411,7 +411,8 @@ enum nbdt_request_flag {
 	/* zero: leave the space allocated (NBD_CMD_FLAG_NO_HOLE) */
 	NBDT_REQUEST_NO_HOLE = 1 << 1,
 	NBDT_REQUEST_FAST_ZERO = 1 << 2, /* zero: -ENOTSUP at once where it would be slow */
-	NBDT_REQUEST_NOWAIT = 1 << 3,    /* -EAGAIN instead of waiting for storage */
+	/* -EAGAIN instead of waiting for storage: others would have to wait, too */
+	NBDT_REQUEST_NOWAIT = 1 << 3,
 };
 
 /* Returned by a device operation that will call nbdt_request_complete() later. */
@@ -449,17 +450,20 @@ enum nbdt_extents_flag {
  * The operations of a device. One that is NULL is not offered, and not announced to clients; a
  * device without pwrite is read-only. tests/interop/serve-memory.c is an example.
  *
- * They are called from the threads that serve clients, several at a time, on ranges that may
+ * They are called from several threads at a time, also those of one client, on ranges that may
  * overlap: a device locks what it must. Their ranges are not empty, lie inside the device, and are
  * multiples of block_minimum where the client knows it; those that do not may send any. The request
- * and its buffer stay valid until it is completed; a thread that waits in an operation keeps all of
- * its client's requests waiting.
+ * and its buffer stay valid until it is completed.
  *
  * Those on requests return 0 when it is done, NBDT_PENDING, or a negative errno, which the client
  * gets: -EPERM (also -EROFS), -ENOMEM, -EINVAL, -ENOSPC (also -EDQUOT, -EFBIG), -EOVERFLOW and
  * -ESHUTDOWN as what they are, all others as EIO ("Error values"). A write that fails may have been
- * done in part. With NBDT_REQUEST_NOWAIT each may return -EAGAIN, having done nothing; this version
- * of the server does not set it.
+ * done in part.
+ *
+ * With NBDT_REQUEST_NOWAIT each may return -EAGAIN, having changed nothing, and is called again
+ * without it by a thread that may wait. The server sets it while other requests of the client have
+ * come: a device that waits all the same keeps those waiting, and one that never waits need not
+ * look at it. It is not set for extents.
  */
 struct nbdt_device_ops {
 	const char *name; /* of this kind of device, for people */
@@ -621,7 +625,8 @@ struct nbdt_server_options {
 	size_t memory_limit; /* bytes of buffers for one connection, from 32 MiB; 0: 64 MiB */
 	/*
 	 * Bytes of these, the first to be used, that are touched beforehand and locked in memory as
-	 * far as the process may: for a server under its own kernel's disk.
+	 * far as the process may: for a server under its own kernel's disk. If not 0, threads are
+	 * started beforehand as well.
 	 */
 	size_t locked_memory;
 	enum nbdt_tls_mode tls;

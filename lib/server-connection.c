@@ -46,6 +46,9 @@ static int allocate_memory(struct connection *connection)
 		mlock(connection->input, CONNECTION_INPUT);
 		mlock(connection, sizeof(*connection));
 	}
+	int result = workers_new(options->locked_memory > 0, &connection->workers);
+	if (result)
+		return result;
 	return buffers_new(options->memory_limit, options->locked_memory, &connection->buffers);
 }
 
@@ -82,6 +85,7 @@ int connection_new(struct nbdt_server *server, struct transport *transport,
 void connection_free(struct connection *connection)
 {
 	remove_from_server(connection);
+	workers_free(connection->workers);
 	/* Whoever completed the last operation may still be about to leave the lock. */
 	pthread_mutex_lock(&connection->done_lock);
 	pthread_mutex_unlock(&connection->done_lock);
@@ -103,7 +107,7 @@ struct slot *slot_get(struct connection *connection)
 	connection->used++;
 	slot->next = NULL;
 	slot->request.buffer = NULL;
-	slot->flush_after = false;
+	slot->flush_after = slot->flushing = false;
 	slot->reason = NULL;
 	slot->parts = NULL;
 	return slot;

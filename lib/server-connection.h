@@ -17,11 +17,18 @@
 #include "nbd-protocol.h"
 #include "server-extents.h"
 #include "server-request.h"
+#include "server-workers.h"
 #include "server.h"
 
 #define CONNECTION_SLOTS 256
 #define CONNECTION_INPUT ((size_t)256 * 1024) /* bytes */
 #define REPLY_HEAD 44                         /* bytes: an extended hole chunk */
+
+/*
+ * A WRITE of this size is worth a receive of its own, to spare its payload the way through the
+ * input buffer.
+ */
+#define LARGE_PAYLOAD (32u * 1024)
 
 /* One chunk of a reply, or a simple one: the head, and the data that follow it. */
 struct reply_part {
@@ -38,6 +45,7 @@ struct slot {
 	struct wire_request wire;
 	int result;                /* negative errno, or 0 */
 	bool flush_after;          /* FUA on a device that has none of its own */
+	bool flushing;             /* ... and that flush is under way */
 	atomic_int_fast64_t start; /* of the execution, milliseconds; 0: not executed */
 	const char *reason;        /* of a refusal, for a person; or NULL */
 	size_t status_length;      /* of a BLOCK_STATUS's descriptors in the buffer, bytes */
@@ -69,6 +77,7 @@ struct connection {
 	struct transport *transport;
 	struct request_rules rules;
 	struct buffers *buffers;
+	struct workers *workers;
 
 	unsigned char *input; /* received, and not taken yet, between BEGIN and END */
 	size_t begin, end;
@@ -124,6 +133,8 @@ void input_drop_incomplete(struct connection *connection);
 
 /* server-execute.c: carries out a request that was found good; it ends in the queue of replies. */
 void slot_execute(struct slot *slot);
+/* In another thread: waits for what slot_execute() did not wait for. */
+void slot_work(struct slot *slot);
 /* Ends a request without executing it. */
 void slot_refuse(struct slot *slot, int result);
 /* Takes over what other threads have completed. */

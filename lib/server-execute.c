@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Carrying out requests on the device, at once or later. */
 #include <errno.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
@@ -22,19 +23,36 @@ static void queue_reply(struct slot *slot, int result)
 	reply_queue_add(slot);
 }
 
-/* Goes on after a step of a request: with the flush that FUA still needs, or to the reply. */
-static void finish_step(struct slot *slot, int result)
+static bool writes(const struct slot *slot)
 {
-	struct connection *connection = slot->connection;
+	return slot->wire.type == NBD_CMD_WRITE || slot->wire.type == NBD_CMD_TRIM
+	       || slot->wire.type == NBD_CMD_WRITE_ZEROES;
+}
 
-	if (!result && slot->flush_after) {
-		slot->flush_after = false;
-		result = connection->device->ops->flush(connection->device, &slot->request);
+static int operate(struct nbdt_device *device, struct slot *slot)
+{
+	const struct nbdt_device_ops *ops = device->ops;
+
+	if (nbdt_device_fails_writes(device) && writes(slot))
+		return -EPERM;
+	switch (slot->wire.type) {
+	case NBD_CMD_READ:
+		return ops->pread(device, &slot->request);
+	case NBD_CMD_WRITE:
+		return ops->pwrite(device, &slot->request);
+	case NBD_CMD_FLUSH:
+		return ops->flush(device, &slot->request);
+	case NBD_CMD_TRIM:
+		return ops->trim(device, &slot->request);
+	case NBD_CMD_WRITE_ZEROES:
+		return ops->zero(device, &slot->request);
+	case NBD_CMD_CACHE:
+		return ops->cache(device, &slot->request);
+	case NBD_CMD_BLOCK_STATUS:
+		return slot_find_status(slot);
+	default:
+		return -EINVAL;
 	}
-	if (result == NBDT_PENDING)
-		connection->pending++;
-	else
-		queue_reply(slot, result);
 }
 
 /*
@@ -55,6 +73,73 @@ static void complete(struct nbdt_request *request, int result)
 	pthread_mutex_unlock(&connection->done_lock);
 }
 
+/* One step of a request: what it asks for, or the flush after that. */
+static int run_step(struct slot *slot)
+{
+	struct nbdt_device *device = slot->connection->device;
+
+	return slot->flushing ? device->ops->flush(device, &slot->request) : operate(device, slot);
+}
+
+static bool has_input(const struct connection *connection)
+{
+	struct pollfd input = { .fd = connection->transport->fd, .events = POLLIN };
+
+	return poll(&input, 1, 0) > 0;
+}
+
+/* Nobody else has to wait if it takes long. To ask the socket is worth it only for what does. */
+static bool is_alone(const struct slot *slot)
+{
+	const struct connection *connection = slot->connection;
+
+	if (connection->used > 1 || connection->begin != connection->end)
+		return false;
+	return slot->wire.payload < LARGE_PAYLOAD || !has_input(connection);
+}
+
+/*
+ * What has to wait for storage, and would keep other requests waiting, is left to another thread.
+ */
+static int start_step(struct slot *slot)
+{
+	struct connection *connection = slot->connection;
+	const unsigned int nowait = NBDT_REQUEST_NOWAIT;
+
+	if (is_alone(slot))
+		return run_step(slot);
+	slot->request.flags |= nowait;
+	int result = run_step(slot);
+	slot->request.flags &= ~nowait;
+	if (result != -EAGAIN)
+		return result;
+	return workers_submit(connection->workers, slot) ? NBDT_PENDING : run_step(slot);
+}
+
+void slot_work(struct slot *slot)
+{
+	int result = run_step(slot);
+
+	if (result != NBDT_PENDING)
+		complete(&slot->request, result);
+}
+
+/* Goes on after a step of a request: with the flush that FUA still needs, or to the reply. */
+static void finish_step(struct slot *slot, int result)
+{
+	struct connection *connection = slot->connection;
+
+	if (!result && slot->flush_after) {
+		slot->flush_after = false;
+		slot->flushing = true;
+		result = start_step(slot);
+	}
+	if (result == NBDT_PENDING)
+		connection->pending++;
+	else
+		queue_reply(slot, result);
+}
+
 void connection_collect(struct connection *connection)
 {
 	if (!connection->pending)
@@ -72,48 +157,15 @@ void connection_collect(struct connection *connection)
 	}
 }
 
-static int read_range(struct nbdt_device *device, struct slot *slot)
-{
-	if (slot->connection->rules.style != STYLE_SIMPLE && slot_find_holes(slot))
-		return 0;
-	return device->ops->pread(device, &slot->request);
-}
-
-static bool writes(const struct slot *slot)
-{
-	return slot->wire.type == NBD_CMD_WRITE || slot->wire.type == NBD_CMD_TRIM
-	       || slot->wire.type == NBD_CMD_WRITE_ZEROES;
-}
-
-static int operate(struct nbdt_device *device, struct slot *slot)
-{
-	const struct nbdt_device_ops *ops = device->ops;
-
-	if (nbdt_device_fails_writes(device) && writes(slot))
-		return -EPERM;
-	switch (slot->wire.type) {
-	case NBD_CMD_READ:
-		return read_range(device, slot);
-	case NBD_CMD_WRITE:
-		return ops->pwrite(device, &slot->request);
-	case NBD_CMD_FLUSH:
-		return ops->flush(device, &slot->request);
-	case NBD_CMD_TRIM:
-		return ops->trim(device, &slot->request);
-	case NBD_CMD_WRITE_ZEROES:
-		return ops->zero(device, &slot->request);
-	case NBD_CMD_CACHE:
-		return ops->cache(device, &slot->request);
-	case NBD_CMD_BLOCK_STATUS:
-		return slot_find_status(slot);
-	default:
-		return -EINVAL;
-	}
-}
-
 static bool needs_flush(const struct nbdt_device *device, const struct slot *slot)
 {
 	return !device->can_fua && slot->wire.flags & NBD_CMD_FLAG_FUA && writes(slot);
+}
+
+static bool is_hole(struct slot *slot)
+{
+	return slot->wire.type == NBD_CMD_READ && slot->connection->rules.style != STYLE_SIMPLE
+	       && slot_find_holes(slot);
 }
 
 void slot_execute(struct slot *slot)
@@ -122,7 +174,7 @@ void slot_execute(struct slot *slot)
 	struct nbdt_request *request = &slot->request;
 
 	/* What an empty range means is undefined on the wire: devices are spared it. */
-	if (!slot->wire.length && slot->wire.type != NBD_CMD_FLUSH) {
+	if ((!slot->wire.length && slot->wire.type != NBD_CMD_FLUSH) || is_hole(slot)) {
 		queue_reply(slot, 0);
 		return;
 	}
@@ -134,7 +186,7 @@ void slot_execute(struct slot *slot)
 	if (slot->flush_after)
 		request->flags &= ~(unsigned int)NBDT_REQUEST_FUA;
 	atomic_store_explicit(&slot->start, now_milliseconds(), memory_order_relaxed);
-	finish_step(slot, operate(device, slot));
+	finish_step(slot, start_step(slot));
 }
 
 void slot_refuse(struct slot *slot, int result)

@@ -6,11 +6,6 @@
 #include "server-connection.h"
 
 /*
- * A WRITE of this size is worth a receive of its own, to spare its payload the way through the
- * input buffer.
- */
-#define LARGE_PAYLOAD (32u * 1024)
-/*
  * What is received at once while large WRITEs come in: the next header, and no more of its
  * payload than can be copied cheaply.
  */

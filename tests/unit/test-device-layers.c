@@ -189,6 +189,26 @@ static void overlay_is_sparse(void **state)
 	assert_true(status.st_blocks * 512 <= 128 * 1024);
 }
 
+static void overlay_waits_for_nothing_that_it_has_in_memory(void **state)
+{
+	struct fixture *fixture = *state;
+	const unsigned int nowait = NBDT_REQUEST_NOWAIT;
+
+	open_overlay(fixture, NULL);
+	const struct nbdt_device_ops *ops = fixture->device->ops;
+	memset(fixture->buffer, 1, 512);
+	/* The rest of the cluster has to come from the base. */
+	assert_int_equal(run(fixture, ops->pwrite, 65536, 512, nowait), -EAGAIN);
+	assert_int_equal(run(fixture, ops->pwrite, 65536, 512, 0), 0);
+	assert_int_equal(run(fixture, ops->pwrite, 65536 + 1024, 512, nowait), 0);
+	memset(fixture->buffer, 2, 512);
+	assert_int_equal(run(fixture, ops->pread, 65536 + 1024, 512, nowait), 0);
+	assert_int_equal(fixture->buffer[511], 1);
+	assert_int_equal(run(fixture, ops->pwrite, 2 * 65536 - 256, 512, nowait), -EAGAIN);
+	assert_int_equal(
+		run(fixture, ops->pwrite, 65536, 512, nowait | NBDT_REQUEST_FUA), -EAGAIN);
+}
+
 static void overlay_gives_space_back_and_reads_zeroes_after_trim(void **state)
 {
 	struct fixture *fixture = *state;
@@ -561,6 +581,7 @@ int main(void)
 		TEST(overlay_holds_what_is_written_and_spares_its_base),
 		TEST(overlay_in_a_file_lasts),
 		TEST(overlay_is_sparse),
+		TEST(overlay_waits_for_nothing_that_it_has_in_memory),
 		TEST(overlay_gives_space_back_and_reads_zeroes_after_trim),
 		TEST(trim_of_a_part_loses_nothing_around_it),
 		TEST(overlay_of_another_size_is_refused),
