@@ -111,6 +111,13 @@ same_text() {
 	[[ $1 == "$2" ]] || fail "expected:"$'\n'"$1"$'\n'"but it is:"$'\n'"$2"
 }
 
+# Is the disk on which FILE lies, or of which that is a partition, rotational?
+is_rotational() {
+	local disk
+	disk=/sys/dev/block/$(stat -c %Hd:%Ld "$1")
+	grep -qs 1 "$disk"/{,../}queue/rotational
+}
+
 # expect_json FILTER EXPECTED FILE: what jq gives, in one line.
 expect_json() {
 	same_text "$2" "$(jq -r "$1" "$3" | paste -s -d ' ')"

@@ -31,4 +31,6 @@ found '3145728 bytes, blocks of 512, flags 0x'
 take_way plain
 serve disk=disk.img
 peer=$server
-found '3145728 bytes, blocks of 512, flags 0xd6d' -C 4
+flags=0xd6d
+! is_rotational disk.img || flags=0xd7d
+found "3145728 bytes, blocks of 512, flags $flags" -C 4

@@ -4,12 +4,8 @@
 # shellcheck source=tests/interop/common.sh
 . "$(dirname "$0")/common.sh"
 truncate -s 1M disk.img
-# Of the disk on which the file is, or of which that is a partition.
-disk=/sys/dev/block/$(stat -c %Hd:%Ld disk.img)
 rotational=false
-if grep -qs 1 "$disk"/{,../}queue/rotational; then
-	rotational=true
-fi
+! is_rotational disk.img || rotational=true
 
 check() {
 	local ability

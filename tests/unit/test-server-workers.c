@@ -109,7 +109,7 @@ static void put_request(unsigned char *at, uint16_t type, uint64_t cookie, uint6
 	wire_put32(at + 24, type == NBD_CMD_FLUSH ? 0 : 512);
 }
 
-/* In one go: a request with cookie 0, COLD_READS with cookies from 1 on, and a last one that is quick. */
+/* In one go: a request with cookie 0, cold READs with cookies from 1 on, and 99, which is quick. */
 static void send_together(int fd, uint16_t first, unsigned int cold_reads)
 {
 	unsigned char messages[28 * 64];
