@@ -12,6 +12,7 @@
 struct readiness {
 	enum command_status status;
 	int index; /* of the device, if status is STATUS_DONE and there is one */
+	bool already; /* it was attached before */
 };
 
 /*

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,13 +19,10 @@ static const char *subject; /* of all that is said, or NULL */
 
 void open_standard_descriptors(void)
 {
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		/* The lowest number that is free. What should go to stdout must still fail. */
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR);
 }
 
 enum command_status status_of(int code)
@@ -195,6 +193,9 @@ enum command_status finish_stdout(enum command_status status)
 	if (!fflush(stdout) && !ferror(stdout))
 		return status;
 	say_error("cannot write to standard output: %s", strerrordesc_np(errno));
+	/* Once is enough. */
+	__fpurge(stdout);
+	clearerr(stdout);
 	return status ? status : STATUS_FAILED;
 }
 

@@ -28,7 +28,8 @@ enum command_status {
 
 /*
  * First of all in main(): a caller may have closed a standard descriptor, and an image or a socket
- * that got its number would receive what is meant for people.
+ * that got its number would receive what is meant for people. To print on a stdout that was closed
+ * is still an error.
  */
 void open_standard_descriptors(void);
 

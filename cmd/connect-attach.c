@@ -148,17 +148,19 @@ static enum command_status bring_up(
 }
 
 /* Tells the caller, and systemd, which device it is. */
-static void announce(const struct attached *attached)
+static enum command_status announce(const struct attached *attached)
 {
 	int index = attached->attachment.index;
 
-	printf("/dev/nbd%d\n", index);
-	fflush(stdout);
+	enum command_status status = tell_device(index, attached->already);
+	if (status)
+		return status;
 	if (attached->already)
 		notify("READY=1", "was attached to /dev/nbd%d already", index);
 	else
 		notify("READY=1", "attached %s to /dev/nbd%d",
 			nbdt_record_identifier_source(attached->attachment.identifier), index);
+	return STATUS_DONE;
 }
 
 /* By netlink the kernel keeps the device alone; no process stays. */
@@ -176,7 +178,7 @@ static enum command_status attach_and_leave(const struct connect_options *option
 		status = STATUS_FAILED;
 	}
 	if (!status)
-		announce(&attached);
+		status = announce(&attached);
 	nbdt_attachment_release(&attached.attachment);
 	return status;
 }
@@ -212,6 +214,7 @@ static enum command_status keep_attached(const struct connect_options *options, 
 
 	readiness.status = bring_up(options, &attached);
 	resident.index = readiness.index = attached.attachment.index;
+	readiness.already = attached.already;
 	resident.attachment = &attached.attachment;
 	bool stays = !readiness.status && !attached.already;
 	if (stays) {
@@ -225,7 +228,7 @@ static enum command_status keep_attached(const struct connect_options *options, 
 	if (link >= 0)
 		leave_parent(&resident, link, &readiness);
 	else if (!readiness.status)
-		announce(&attached);
+		readiness.status = announce(&attached);
 	if (stays)
 		resident_run(&resident);
 	nbdt_attachment_release(&attached.attachment);
@@ -248,7 +251,7 @@ static enum command_status attach_and_stay(const struct connect_options *options
 	}
 	struct readiness readiness = background_wait(link);
 	if (!readiness.status)
-		printf("/dev/nbd%d\n", readiness.index);
+		readiness.status = tell_device(readiness.index, readiness.already);
 	return readiness.status;
 }
 
@@ -273,8 +276,7 @@ static enum command_status attach(const struct connect_options *options)
 	if (options->idempotent && find_attached(options, &attached)) {
 		if (nbdt_device_settle(attached.attachment.index, SETTLE_TIMEOUT, &err))
 			say_warning("%s", err.text);
-		announce(&attached);
-		return STATUS_DONE;
+		return announce(&attached);
 	}
 	if (nbdt_kernel_load_module(&err))
 		return report(NULL, &err);

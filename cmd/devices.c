@@ -166,3 +166,15 @@ int find_device(const struct device_wish *wish)
 	free_devices(devices, count);
 	return found;
 }
+
+enum command_status tell_device(int index, bool already)
+{
+	const struct nbdt_detach_options force = { .force = true };
+	struct nbdt_error err;
+
+	printf("/dev/nbd%d\n", index);
+	enum command_status status = finish_stdout(STATUS_DONE);
+	if (status && !already && nbdt_detach(index, &force, &err))
+		report(NULL, &err);
+	return status;
+}

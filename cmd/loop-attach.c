@@ -162,6 +162,7 @@ static enum command_status serve_in_background(const struct loop_options *option
 
 	struct readiness readiness = { .status = bring_up(options, &resident) };
 	readiness.index = resident.index;
+	readiness.already = !resident.loopback;
 	resident.link = link;
 	int told = background_report(link, &readiness);
 	if (!readiness.status && resident.loopback) {
@@ -186,11 +187,10 @@ static enum command_status serve_in_foreground(const struct loop_options *option
 
 	notify_open();
 	enum command_status status = bring_up(options, &resident);
-	if (!status) {
-		printf("/dev/nbd%d\n", resident.index);
-		fflush(stdout);
+	if (!status)
+		status = tell_device(resident.index, !resident.loopback);
+	if (!status)
 		notify("READY=1", "attached %s to /dev/nbd%d", options->file, resident.index);
-	}
 	if (!status && resident.loopback)
 		resident_run(&resident);
 	tear_down(&resident);
@@ -217,6 +217,6 @@ enum command_status loop_attach(const struct loop_options *options)
 	if (options->command)
 		return (enum command_status)run_captive(options->command, readiness.index, link);
 	if (!readiness.status)
-		printf("/dev/nbd%d\n", readiness.index);
+		readiness.status = tell_device(readiness.index, readiness.already);
 	return readiness.status;
 }
