@@ -292,11 +292,15 @@ static enum command_status set_option(int option, struct loop_arguments *argumen
 		return set_mode(arguments, LOOP_DETACH_ALL);
 	case 'l':
 	case 'a':
+		if (arguments->mode == LOOP_ASSOCIATED)
+			arguments->mode = LOOP_LIST;
 		return set_mode(arguments, LOOP_LIST);
 	case 'c':
 		return set_mode(arguments, LOOP_RESIZE);
 	case 'j':
 		arguments->filter.file = optarg;
+		if (arguments->mode == LOOP_LIST)
+			return STATUS_DONE;
 		return set_mode(arguments, LOOP_ASSOCIATED);
 	case 'O':
 	case 'n':

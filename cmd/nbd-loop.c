@@ -151,6 +151,8 @@ static enum command_status run(int argc, char **argv, struct loop_arguments *arg
 	case LOOP_LIST:
 		return list_operands(arguments, true);
 	case LOOP_ASSOCIATED:
+		if (arguments->table.json || table_is_asked_for(&arguments->table))
+			return loop_list(&arguments->filter, &arguments->table);
 		return loop_list_associated(&arguments->filter);
 	case LOOP_DEFAULT:
 		break;

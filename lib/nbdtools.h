@@ -625,8 +625,8 @@ struct nbdt_server_options {
 	size_t memory_limit; /* bytes of buffers for one connection, from 32 MiB; 0: 64 MiB */
 	/*
 	 * Bytes of these, the first to be used, that are touched beforehand and locked in memory as
-	 * far as the process may: for a server under its own kernel's disk. If not 0, threads are
-	 * started beforehand as well.
+	 * far as the process may: for a server under its own kernel's disk. If not 0, some threads
+	 * are started beforehand as well.
 	 */
 	size_t locked_memory;
 	enum nbdt_tls_mode tls;

@@ -9,6 +9,8 @@
 
 /* As many requests as a disk likes to have at a time; each waits in a thread. */
 #define WORKERS 16u
+/* Those that are started beforehand, if so: to start one needs memory. */
+#define EAGER_WORKERS 4u
 
 struct workers {
 	pthread_mutex_t lock;
@@ -36,6 +38,7 @@ static void *work(void *arg)
 {
 	struct workers *workers = arg;
 
+	pthread_setname_np(pthread_self(), "nbd-worker");
 	pthread_mutex_lock(&workers->lock);
 	for (;;) {
 		workers->idle++;
@@ -71,7 +74,7 @@ int workers_new(bool eager, struct workers **workers)
 	pthread_mutex_init(&new->lock, NULL);
 	pthread_cond_init(&new->wanted, NULL);
 	new->last = &new->first;
-	while (eager && start_thread(new))
+	while (eager && new->count < EAGER_WORKERS && start_thread(new))
 		;
 	*workers = new;
 	return 0;

@@ -10,7 +10,7 @@
 struct slot;
 struct workers;
 
-/* EAGER: starts all threads now, else each when it is first needed. 0 or -ENOMEM. */
+/* EAGER: starts some threads now, instead of each when it is first needed. 0 or -ENOMEM. */
 int workers_new(bool eager, struct workers **workers);
 /* Has one of them call slot_work(). False: there is no thread, and none to be had. */
 bool workers_submit(struct workers *workers, struct slot *slot);
