@@ -17,7 +17,7 @@
 #include "heap.h"
 #include "tls-peer.h"
 
-#define TIMEOUT 2000      /* milliseconds */
+#define TIMEOUT 10000     /* milliseconds */
 #define TLS_TIMEOUT 10000 /* milliseconds for the handshake */
 /* Bytes. 64 names of metadata contexts take half of it, buffers of TLS a third. */
 #define MEMORY_LIMIT ((size_t)512 * 1024)
