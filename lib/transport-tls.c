@@ -15,6 +15,8 @@
 #define BATCH (4 * TLS_RECORD)
 /* Records without data in a row (tickets, changes of keys): an honest peer sends a few. */
 #define EMPTY_RECORDS 100
+/* Records that one receive takes at most, so that its caller sees a deadline pass. */
+#define RECORDS 64
 /*
  * Bytes from one record with data to the next, or of the whole handshake. GnuTLS has the same limit
  * for a handshake, but gathers each message first, and that may have 16 MiB.
@@ -176,7 +178,7 @@ static ssize_t tls_receive(struct transport *transport, void *buffer, size_t siz
 	size_t done = 0;
 	ssize_t got = 1;
 
-	while (done < size && !tls->ended && !tls->failure) {
+	for (int i = 0; i < RECORDS && done < size && !tls->ended && !tls->failure; i++) {
 		got = receive_record(tls, (char *)buffer + done, size - done);
 		if (got <= 0)
 			break;

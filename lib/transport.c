@@ -87,6 +87,9 @@ int transport_receive_all(
 
 		if (got > 0) {
 			done += (size_t)got;
+			/* One that always has a little more must not go on for ever. */
+			if (done < size && !deadline_left(deadline))
+				return -ETIMEDOUT;
 			continue;
 		}
 		if (!got)
@@ -125,6 +128,8 @@ int transport_send_all(
 
 			vector += used;
 			count -= used;
+			if (count && !deadline_left(deadline))
+				return -ETIMEDOUT;
 			continue;
 		}
 		if (sent != -EAGAIN)

@@ -468,7 +468,8 @@ static void check_failing_handshake(enum script_action action, const void *bytes
 	script_add(script, SCRIPT_EXPECT, "\x16", 1);
 	script_add(script, action, bytes, length);
 	struct peer *peer = peer_start(script, &fd);
-	assert_int_equal(scripted_client_open(script, fd, timeout, &client, NULL), 0);
+	assert_int_equal(scripted_client_open(script, fd, TIMEOUT, &client, NULL), 0);
+	nbdt_client_limit(client, timeout);
 	int result = nbdt_client_start_tls(client, &options, &err);
 	assert_true(result == -ETIMEDOUT || result == -EPROTO || result == -EREMOTEIO);
 	if (!strstr(err.text, word))
@@ -484,7 +485,7 @@ static void trickle_in_the_handshake_has_an_end(void **state)
 	static const unsigned char warning[] = { 21, 3, 3, 0, 2, 1, 112 };
 
 	(void)state;
-	check_failing_handshake(SCRIPT_TRICKLE, warning, sizeof(warning), 300, "TLS");
+	check_failing_handshake(SCRIPT_TRICKLE, warning, sizeof(warning), 300, "server");
 }
 
 /* The first record begins with a message's type and its length of 24 bits, the others go on. */
@@ -509,9 +510,9 @@ static void records_in_the_handshake_are_bounded(void **state)
 	static const unsigned char warning[] = { 21, 3, 3, 0, 2, 1, 112 };
 
 	(void)state;
-	check_failing_handshake(SCRIPT_FLOOD, empty, sizeof(empty), 300, "TLS");
-	check_failing_handshake(SCRIPT_FLOOD, change, sizeof(change), 300, "TLS");
-	check_failing_handshake(SCRIPT_FLOOD, warning, sizeof(warning), 300, "TLS");
+	check_failing_handshake(SCRIPT_FLOOD, empty, sizeof(empty), 300, "server");
+	check_failing_handshake(SCRIPT_FLOOD, change, sizeof(change), 300, "server");
+	check_failing_handshake(SCRIPT_FLOOD, warning, sizeof(warning), 300, "server");
 }
 
 static void tls_is_started_once_and_first(void **state)

@@ -171,6 +171,31 @@ static void one_receive_takes_several_records(void **state)
 	finish(fixture);
 }
 
+static void say_byte_by_byte(gnutls_session_t session, int fd, void *arg)
+{
+	char byte = 'b';
+
+	(void)fd;
+	for (int i = 0; i < 100; i++)
+		tls_say(session, &byte, 1);
+	((struct fixture *)arg)->may_go_on = true;
+	tls_hear(session, &byte, 1);
+}
+
+/* A peer that sends as fast as we receive could keep us there, beyond any deadline. */
+static void one_receive_takes_no_more_than_64_records(void **state)
+{
+	struct fixture *fixture = *state;
+	char bytes[100];
+
+	start(fixture, say_byte_by_byte);
+	await_permission(fixture);
+	assert_int_equal(receive(fixture, bytes, 100), 64);
+	assert_true(fixture->transport->ops->pending(fixture->transport));
+	assert_int_equal(receive(fixture, bytes, 100), 36);
+	finish(fixture);
+}
+
 static void echo_large(gnutls_session_t session, int fd, void *arg)
 {
 	unsigned char *bytes = malloc(LARGE);
@@ -550,6 +575,7 @@ int main(void)
 		TEST(receive_never_waits),
 		TEST(bytes_read_ahead_are_pending),
 		TEST(one_receive_takes_several_records),
+		TEST(one_receive_takes_no_more_than_64_records),
 		TEST(whole_vector_goes_there_and_back),
 		TEST(small_pieces_share_a_record),
 		TEST(bytes_that_had_to_wait_are_sent_once),

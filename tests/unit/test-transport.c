@@ -192,6 +192,42 @@ static void send_to_one_who_does_not_read_times_out(void **state)
 	free(all);
 }
 
+/* For a transport that never has to wait, but moves one byte in a millisecond. */
+static ssize_t receive_slowly(struct transport *transport, void *buffer, size_t size)
+{
+	(void)transport;
+	(void)size;
+	*(char *)buffer = 's';
+	poll(NULL, 0, 1);
+	return 1;
+}
+
+static ssize_t send_slowly(struct transport *transport, const struct iovec *vector, int count)
+{
+	(void)transport;
+	(void)vector;
+	(void)count;
+	poll(NULL, 0, 1);
+	return 1;
+}
+
+/* Without the deadline, seconds would pass. */
+static void steady_progress_is_bounded_by_the_deadline(void **state)
+{
+	static const struct transport_ops ops = { receive_slowly, send_slowly, NULL, NULL };
+	static char bytes[20000];
+	struct transport slow = { .ops = &ops, .fd = -1 };
+	struct iovec vector = { bytes, sizeof(bytes) };
+
+	(void)state;
+	assert_int_equal(transport_receive_all(&slow, bytes, sizeof(bytes), -1, deadline_after(50)),
+		-ETIMEDOUT);
+	assert_int_equal(
+		transport_send_all(&slow, &vector, 1, -1, deadline_after(50)), -ETIMEDOUT);
+	/* What is whole is fine, late or not. */
+	assert_int_equal(transport_receive_all(&slow, bytes, 1, -1, deadline_after(0)), 0);
+}
+
 /* SIGPIPE would end the test. */
 static void send_to_one_who_left_is_an_error_and_no_signal(void **state)
 {
@@ -300,6 +336,7 @@ int main(void)
 		TEST(wake_ends_the_wait),
 		TEST(whole_vector_is_sent),
 		TEST(send_to_one_who_does_not_read_times_out),
+		cmocka_unit_test(steady_progress_is_bounded_by_the_deadline),
 		TEST(send_to_one_who_left_is_an_error_and_no_signal),
 		TEST(nothing_to_send_is_done_at_once),
 		TEST(signals_do_not_end_the_wait),
