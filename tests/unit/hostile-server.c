@@ -70,7 +70,8 @@ void check_close_after_any_byte(const struct conversation *conversations, size_t
 		size_t all = script_sent(script);
 
 		script->limit = sent_before_tls(script);
-		for (; script->limit < all; script->limit++) {
+		/* Over TLS a sample, to save time: 3 does not divide the 20 bytes of a header. */
+		for (; script->limit < all; script->limit += script->tls ? 3 : 1) {
 			int result = play(script, &conversations[i], TIMEOUT, NULL);
 
 			if (result != -EPROTO && result != -ECONNRESET
@@ -102,7 +103,7 @@ void check_stall_after_any_byte(const struct conversation *conversations, size_t
 		 * Not all, since each one takes its time, and over TLS it is a second round. No
 		 * stride divides the 20 bytes of a header.
 		 */
-		for (; script->limit < all; script->limit += script->tls ? 61 : 7) {
+		for (; script->limit < all; script->limit += script->tls ? 97 : 7) {
 			int64_t begin = milliseconds();
 
 			assert_int_equal(play(script, &conversations[i], 25, NULL), -ETIMEDOUT);
