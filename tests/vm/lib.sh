@@ -115,11 +115,25 @@ unload_nbd() {
 	udevadm settle
 }
 
+# Attaches by the given command, prints the device. Where threads are slow to start, a kernel gives
+# all receivers of a device with several connections to one thread (workqueue.c, rescuer_thread()),
+# and all but the first wait for ever: then it takes another try.
+attach() {
+	local device _
+	for _ in 1 2 3; do
+		device=$("$@" 2>"$T/.err")
+		grep -qE 'udev is still busy|does not answer' "$T/.err" || break
+		nbd-disconnect --force --timeout 5 "$device" >&2
+	done
+	cat "$T/.err" >&2
+	[[ $device ]] && echo "$device"
+}
+
 # Attaches URI with the given options, writes and verifies it with fio, flushes, detaches.
 verify_export() {
 	local uri=$1 device
 	shift
-	device=$(nbd-connect "$@" "$uri") || fail "nbd-connect $* $uri"
+	device=$(attach nbd-connect "$@" "$uri") || fail "nbd-connect $* $uri"
 	fio --name=verify --filename="$device" --rw=randwrite --bsrange=512-64k --size=8M \
 		--ioengine=libaio --direct=1 --iodepth=16 --verify=crc32c --verify_fatal=1 \
 		--do_verify=1 --fsync=64 >"$T/fio.log" 2>&1 || fail "fio on $uri: $(cat "$T/fio.log")"

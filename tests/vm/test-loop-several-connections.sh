@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 load_nbd
 make_image disk.img 32M
-device=$(nbd-loop --connections 4 disk.img) || fail "attach"
+device=$(attach nbd-loop --connections 4 disk.img) || fail "attach"
 expect_status 0 nbd-loop -l -n --raw -O CONNS "$device"
 expect_match '^4$' "$out"
 pid=$(nbd-list -n --raw -O PID "$device")

@@ -14,7 +14,7 @@ uri=$(nbd-serve --listen localhost:0 --pid-file run/pid --user nobody data=/ext4
 trap 'kill "$(cat run/pid 2>/dev/null)" 2>/dev/null; umount /mnt 2>/dev/null; rm -f /ext4/disk.img' EXIT
 uri=$(head -n 1 <<<"$uri")
 
-device=$(nbd-connect -C 2 "$uri") || fail "nbd-connect"
+device=$(attach nbd-connect -C 2 "$uri") || fail "nbd-connect"
 expect_match '^2$' "$(nbd-list --raw -n -O CONNS | sort | tail -n 1)"
 mkfs.ext4 -q "$device" || fail "mkfs"
 mount "$device" /mnt || fail "mount"
@@ -36,7 +36,7 @@ wait_for 10 test ! -e run/pid
 mkfs.ext4 -qF /ext4/disk.img || fail "mkfs on the image"
 before=$(md5sum </ext4/disk.img)
 nbd-serve --unix "$T/socket" --pid-file run/pid --overlay /ext4/disk.img >/dev/null || fail "nbd-serve --overlay"
-device=$(nbd-connect -C 2 -u "$T/socket") || fail "nbd-connect"
+device=$(attach nbd-connect -C 2 -u "$T/socket") || fail "nbd-connect"
 mount "$device" /mnt || fail "mount"
 dd if=/dev/zero of=/mnt/file bs=1M count=8 conv=fsync 2>/dev/null || fail "write"
 umount /mnt || fail "umount"
