@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # --connections: as many links, each with its own thread, and one coherent view of the data.
+# vm: timeout=300
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 load_nbd
