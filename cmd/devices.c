@@ -2,6 +2,7 @@
 #include "devices.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,8 @@ enum command_status tell_device(int index, bool already)
 	const struct nbdt_detach_options force = { .force = true };
 	struct nbdt_error err;
 
+	/* A pipe that nobody reads must not end us before the device is detached. */
+	signal(SIGPIPE, SIG_IGN);
 	printf("/dev/nbd%d\n", index);
 	enum command_status status = finish_stdout(STATUS_DONE);
 	if (status && !already && nbdt_detach(index, &force, &err))

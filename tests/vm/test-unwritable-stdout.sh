@@ -20,7 +20,14 @@ refused() {
 	[[ -z $(nbd-list -n) ]] || fail "${*:2} $1: $(nbd-list)"
 }
 
+# A pipe that nobody reads any more.
+exec 3> >(:)
+wait $!
+
 refused '>/dev/full' nbd-loop disk.img
+refused '>&3' nbd-loop disk.img
+refused '>&3' nbd-loop --foreground disk.img
+refused '>&3' nbd-connect -u socket
 refused '>&-' nbd-loop disk.img
 refused '>/dev/full' nbd-loop --foreground disk.img
 refused '>/dev/full' nbd-connect -u socket
