@@ -101,5 +101,8 @@ if "$list" --map "$uri" 2>said >/dev/full; then
 	fail "nothing could be written"
 fi
 grep -q 'standard output' said
+status=0
+"$list" -J "$uri" 2>said >&- || status=$?
+[[ $status == 1 && $(<said) == *"standard output"* ]] || fail "$status $(<said)"
 same_text true "$("$list" -J "$uri" | jq .extended)"
 end_server
