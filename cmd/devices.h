@@ -50,8 +50,8 @@ struct device_wish {
 int find_device(const struct device_wish *wish);
 
 /*
- * Prints the path of a device that was attached for the caller. If he cannot be told its name, it is
- * detached again, unless it was there already.
+ * Prints the path of a device that was attached for the caller. If he cannot be told its name, it
+ * is detached again, unless it was there already.
  */
 enum command_status tell_device(int index, bool already);
 
