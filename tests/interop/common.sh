@@ -39,13 +39,18 @@ refuses() {
 		fail "nbd-serve ${arguments:0:200}: status $got, said: $output"
 }
 
+# The file of a Unix socket is there a moment before anybody listens on it (flag SO_ACCEPTCON).
+is_listening() {
+	grep -q " 00010000 .* $1\$" /proc/net/unix
+}
+
 # serve_by COMMAND…: starts another server, which makes $socket and stays in the foreground; its process is $peer.
 serve_by() {
 	"$@" &
 	peer=$!
 	local tries
 	for ((tries = 0; tries < 200; tries++)); do
-		[[ -S $socket ]] && return
+		is_listening "$socket" && return
 		kill -0 "$peer" 2>/dev/null || break
 		sleep 0.05
 	done

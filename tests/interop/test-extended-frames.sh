@@ -9,7 +9,7 @@ serve disk=disk.img
 socat -r requests -R replies "UNIX-LISTEN:$PWD/relay.sock" "UNIX-CONNECT:$socket" &
 relay=$!
 for ((tries = 0; tries < 200; tries++)); do
-	[[ -S relay.sock ]] && break
+	is_listening "$PWD/relay.sock" && break
 	sleep 0.05
 done
 client_io --context base:allocation "nbd+unix:///?socket=$PWD/relay.sock" 'write 4096 4 1 fua' \

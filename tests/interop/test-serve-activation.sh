@@ -18,7 +18,7 @@ same_text 1048576 "$(<size)"
 systemd-socket-activate -l "$PWD/nbd.sock" -l "$PWD/other.sock" "$BUILD/bin/nbd-serve" disk.img >output 2>said &
 server=$!
 for ((tries = 0; tries < 200; tries++)); do
-	[[ -S other.sock ]] && break
+	is_listening "$PWD/other.sock" && break
 	sleep 0.05
 done
 for path in "$socket" "$PWD/other.sock"; do

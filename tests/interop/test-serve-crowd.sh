@@ -71,13 +71,14 @@ kill "${clients[@]:1}"
 end_server
 
 # With few descriptors clients wait, and it does not spin meanwhile.
+rm uris
 (
 	ulimit -n 40
 	exec "$BUILD/bin/nbd-serve" --foreground --unix nbd.sock disk.img >uris
 ) &
 server=$!
 for ((tries = 0; tries < 200; tries++)); do
-	[[ -S nbd.sock ]] && break
+	[[ -s uris ]] && break
 	sleep 0.05
 done
 for ((i = 0; i < 14; i++)); do
